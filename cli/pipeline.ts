@@ -1,0 +1,115 @@
+import { Command, Option } from 'commander';
+import { CliError, printError } from './print.ts';
+import { version } from '../package.json' with { type: 'json' };
+
+/*
+ * The `pipeline` command: every verb with its options and help. A verb's own code, and with it
+ * Temporal and the AWS SDK, is loaded when the verb is called, so that --help answers at once.
+ */
+
+const program = new Command('pipeline')
+  .description('Sluice: durable progressive delivery for AWS Lambda')
+  .version(version)
+  .option('--no-color', 'plain output (NO_COLOR does the same)')
+  .showHelpAfterError('(add --help for what it takes)')
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  });
+
+function verb(name: string, description: string, example: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .addHelpText('after', `\nExample:\n  $ ${example}`);
+}
+
+const json = () => new Option('--json', 'print JSON');
+
+verb('validate [dir]', 'Read the pipeline and its template, and name every mistake', 'pipeline validate .')
+  .addOption(json())
+  .action(async (dir = '.', options) => (await import('./definition.ts')).validate(dir, options));
+
+verb('plan [dir]', 'Show each step with its weight and the time it would be reached', 'pipeline plan --strategy Canary10Percent5Minutes')
+  .option('--strategy <name>', 'show this strategy instead of a pipeline')
+  .option('--env <name>', 'the environment whose plan to show (default: the first)')
+  .addOption(json())
+  .action(async (dir = '.', options) => (await import('./definition.ts')).plan(dir, options));
+
+verb('init [dir]', 'Write a working sample application', 'pipeline init checkout')
+  .addOption(json())
+  .action(async (dir = '.', options) => (await import('./init.ts')).init(dir, options));
+
+verb('start [dir]', 'Start a run of a commit', 'pipeline start --commit HEAD')
+  .option('--commit <rev>', 'the commit to release', 'HEAD')
+  .option('--env <name>', 'only this environment')
+  .option('--source <url>', 'where workers fetch the commit (default: `source` in pipeline.yaml, or this repository)')
+  .option('--ignore-alarm <name...>', 'go on although this alarm fires; recorded in the status')
+  .option('--why <text>', 'why, for the record')
+  .option('--watch', 'follow the run to its end')
+  .addOption(json())
+  .action(async (dir = '.', options) => (await import('./runs.ts')).start(dir, options));
+
+verb('status [run]', 'Show a run (default: the latest)', 'pipeline status checkout-3f2a1c9')
+  .addOption(json())
+  .action(async (run, options) => (await import('./runs.ts')).status(run, options));
+
+verb('watch [run]', 'Follow a run to its end (default: the latest); exit status 1 if it fails', 'pipeline watch')
+  .option('--timeout <duration>', 'stop watching after this long; the run goes on')
+  .addOption(json())
+  .action(async (run, options) => (await import('./watch.ts')).watch(run, options));
+
+verb('list', 'List runs, newest first', 'pipeline list')
+  .option('--limit <n>', 'how many', '20')
+  .addOption(json())
+  .action(async (options) => (await import('./runs.ts')).list(options));
+
+for (const [name, description] of [
+  ['promote', 'Skip the rest of the bake'],
+  ['pause', 'Hold at the present weight'],
+  ['resume', 'Go on after a pause'],
+  ['abort', 'Stop, and send all traffic back'],
+] as const) {
+  const command = verb(`${name} [run]`, description, `pipeline ${name} --why "…"`)
+    .option('--why <text>', 'why, for the record')
+    .addOption(json())
+    .action(async (run, options) => (await import('./runs.ts')).message(name, run, options));
+  if (name === 'promote') command.option('--full', 'skip all steps that are left');
+}
+
+verb('hook <token> <status>', 'Report for a hook that answers later: Succeeded or Failed', 'pipeline hook eyJ3… Succeeded')
+  .option('--reason <text>', 'shown in the status')
+  .addOption(json())
+  .action(async (token, status, options) => (await import('./runs.ts')).hook(token, status, options));
+
+verb('worker', 'Run a worker: it builds, deploys and watches', 'pipeline worker')
+  .addOption(new Option('--only <role>', 'take only this part of the work').choices(['build', 'deploy']))
+  .option('--alarm-poll <duration>', 'how often alarms are read', '1s')
+  .action(async (options) => (await import('./worker.ts')).worker(options));
+
+verb('doctor', 'Say what is installed, reachable or missing, and the command that mends it', 'pipeline doctor')
+  .addOption(json())
+  .action(async (options) => (await import('./doctor.ts')).doctor(options));
+
+const local = verb('local', 'The local cloud: Temporal and AWS on this machine', 'pipeline local up');
+local
+  .command('up')
+  .description('Start Temporal, AWS (ministack behind the edge) and a worker, and say what runs where; Ctrl-C takes all down')
+  .option('--no-worker', 'start no worker')
+  .addOption(json())
+  .action(async (options) => (await import('./local.ts')).up(options));
+local
+  .command('env')
+  .description('Print the environment variables that point every tool at the running local cloud')
+  .addOption(json())
+  .action(async (options) => (await import('./local.ts')).env(options));
+
+verb('demo', 'Four deployments on the local cloud, with real traffic', 'pipeline demo')
+  .option('--report <file>', 'write what happened as JSON')
+  .action(async (options) => (await import('./demo.ts')).demo(options));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  printError(error);
+  process.exitCode = error instanceof CliError ? error.exitStatus : 1;
+}

@@ -1,0 +1,74 @@
+import type { Plan } from './plan.ts';
+
+/** A pipeline as a user declared it: `pipeline.yaml` (optional) and the SAM `template.yaml`, read together. */
+export interface Definition {
+  application: string;
+  /** Where the template stands, relative to the application's folder. */
+  templateFile: string;
+  /** `stack`: CloudFormation owns the functions. `code`: someone else does; only code moves. */
+  deploy: 'stack' | 'code';
+  /** The S3 bucket of the packages; without it, the account's own `sluice-artifacts-<account>-<region>`. */
+  artifactBucket?: string;
+  functions: FunctionDefinition[];
+  /** In the order a run goes through them; at least one. */
+  environments: EnvironmentDefinition[];
+}
+
+export interface FunctionDefinition {
+  logicalId: string;
+  /** The function's name in AWS, where `deploy: code` gives it; otherwise the stack knows. */
+  functionName?: string;
+  /** From `AutoPublishAlias`. A function without one is built and deployed, but no traffic is shifted. */
+  alias?: string;
+  runtime: string;
+  handler: string;
+  /** Relative to the application's folder, `/`-separated. */
+  codeUri: string;
+  build: BuildMethod;
+}
+
+export type BuildMethod =
+  /** Bundled by esbuild; the fields are those of SAM's `Metadata.BuildProperties`. */
+  | {
+      kind: 'esbuild';
+      entryPoints: string[];
+      minify: boolean;
+      sourcemap: boolean;
+      target: string;
+      format: 'cjs' | 'esm';
+      external: string[];
+      /** esbuild's `mainFields`, `loader`, `define` and the like, passed on as written. */
+      options: Record<string, unknown>;
+    }
+  /** Python: the source and `pip install -t` of its requirements.txt. */
+  | { kind: 'pip' }
+  /** The user's own command, run in the application's folder; what is in `codeUri` afterwards is the package. */
+  | { kind: 'command'; command: string }
+  /** The folder as it is (with its production dependencies where it has a package.json). */
+  | { kind: 'copy' };
+
+/** A hook or alarm: a resource of the same template, or one that exists by its name or ARN. */
+export type Reference = { logicalId: string } | { name: string };
+
+export interface EnvironmentDefinition {
+  name: string;
+  /** The CloudFormation stack's name. */
+  stack: string;
+  parameters: Record<string, string>;
+  /** What each function with an alias does here, by logical id. */
+  shifts: Record<string, Shift>;
+  /** How often the candidate must have been called before a step ends. 0: not asked for. */
+  minInvocations: number;
+  /** What happens when a step's bake is over and it was called less often than that. */
+  onNoTraffic: OnNoTraffic;
+}
+
+export type OnNoTraffic = 'continue' | 'hold' | 'fail';
+
+/** How one function's traffic moves in one environment. */
+export interface Shift {
+  plan: Plan;
+  beforeHooks: Reference[];
+  afterHooks: Reference[];
+  alarms: Reference[];
+}

@@ -1,0 +1,125 @@
+/** Everything a person wants to see of a run: the value of `pipeline status --json`. Times are ISO 8601 in UTC. */
+export interface RunStatus {
+  run: string;
+  application: string;
+  source: string;
+  commit: Commit;
+  startedBy: string;
+  startedAt: string;
+  endedAt?: string;
+  outcome: Outcome;
+  /** On anything but success, why, in one sentence; also what an `unchanged` run found. */
+  reason?: string;
+  /** Source, Build, Package. */
+  events: LifecycleEvent[];
+  /** One per environment that was reached, in order. */
+  rollouts: RolloutStatus[];
+  warnings: string[];
+}
+
+export interface Commit {
+  sha: string;
+  author?: string;
+  subject?: string;
+}
+
+/** `unchanged`: the deployment would have changed nothing, so nothing moved. */
+export type Outcome = 'running' | 'succeeded' | 'unchanged' | 'failed' | 'rolledBack' | 'aborted';
+
+/** As CodeDeploy's console shows them. */
+export interface LifecycleEvent {
+  name: EventName;
+  status: EventStatus;
+  startedAt?: string;
+  endedAt?: string;
+  /** One line: what was built, which hook said what, how far the shift went. */
+  detail?: string;
+}
+
+export type EventName =
+  | 'Source'
+  | 'Build'
+  | 'Package'
+  | 'Stack'
+  | 'Publish'
+  | 'BeforeAllowTraffic'
+  | 'AllowTraffic'
+  | 'AfterAllowTraffic'
+  | 'GoBack';
+
+export type EventStatus = 'Pending' | 'InProgress' | 'Succeeded' | 'Failed' | 'Skipped';
+
+/** One target's part of a run. The rollout workflow's `status` query. */
+export interface RolloutStatus {
+  /** The rollout's workflow id: where promote, pause, resume and abort are sent. */
+  workflowId: string;
+  environment: string;
+  outcome: Outcome;
+  reason?: string;
+  /** The lifecycle event under way, or the last one. */
+  phase: EventName;
+  events: LifecycleEvent[];
+  functions: FunctionStatus[];
+  /** While traffic shifts. */
+  step?: StepStatus;
+  alarms: AlarmStatus[];
+  /** Hooks that answer later, with the token each answers by. */
+  waitingHooks: WaitingHook[];
+  /** Who asked for what. */
+  requests: MessageRecord[];
+  warnings: string[];
+}
+
+export interface FunctionStatus {
+  logicalId: string;
+  functionName: string;
+  alias?: string;
+  /** The version that was live when the rollout began; none on a first deployment. */
+  stableVersion?: string;
+  candidateVersion?: string;
+  /** The candidate's share of the alias's traffic now. */
+  weightPercent: number;
+  /** `unchanged` functions are left alone; `first` ones have nothing to shift from. */
+  change: 'unknown' | 'changed' | 'unchanged' | 'first';
+  /** Set when the alias ended somewhere neither version explains: what it was found at. */
+  movedByOther?: string;
+}
+
+export interface StepStatus {
+  /** Counted from 1. */
+  number: number;
+  of: number;
+  startedAt: string;
+  /** When the bake is over, unless paused or held. */
+  endsAt?: string;
+  /** Seconds of bake left, as of now. */
+  secondsLeft: number;
+  paused: boolean;
+  /** Why the step goes on although its bake is over. */
+  hold?: string;
+}
+
+export interface AlarmStatus {
+  name: string;
+  state: 'OK' | 'ALARM' | 'INSUFFICIENT_DATA' | 'UNREADABLE';
+  /** CloudWatch's own StateReason, or why it could not be read. */
+  reason?: string;
+  /** Started with `--ignore-alarm`. */
+  ignored: boolean;
+  /** It never was OK: it proves nothing. */
+  neverOk: boolean;
+}
+
+export interface WaitingHook {
+  event: 'BeforeAllowTraffic' | 'AfterAllowTraffic';
+  hook: string;
+  functionName: string;
+  token: string;
+}
+
+export interface MessageRecord {
+  verb: string;
+  by: string;
+  why?: string;
+  at: string;
+}

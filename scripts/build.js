@@ -1,0 +1,43 @@
+/*
+ * Builds dist/: the command (in chunks that load when a verb needs them), the worker, and the
+ * workflow bundle that the worker starts from (0.7 s instead of 1.9 s to bundle at each start).
+ */
+import { build } from 'esbuild';
+import { bundleWorkflowCode } from '@temporalio/worker';
+import { chmod, cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+await rm(`${root}dist`, { recursive: true, force: true });
+await mkdir(`${root}dist`);
+const [{ code }] = await Promise.all([
+  bundleWorkflowCode({ workflowsPath: `${root}workflows/index.ts`, logger: quiet() }),
+  build({
+    absWorkingDir: root,
+    entryPoints: { pipeline: 'cli/pipeline.ts', worker: 'worker/main.ts' },
+    outdir: 'dist',
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    sourcemap: true,
+    // Native or needed as files on disk; everything else is bundled, for a fast start.
+    external: ['@temporalio/worker', '@temporalio/testing', 'esbuild'],
+    banner: {
+      js: `import { createRequire as sluiceRequire } from 'node:module'; const require = sluiceRequire(import.meta.url);`,
+    },
+    legalComments: 'none',
+    logLevel: 'warning',
+  }),
+]);
+await writeFile(`${root}dist/workflows.js`, code);
+await cp(`${root}cli/sample`, `${root}dist/sample`, { recursive: true });
+await chmod(`${root}dist/pipeline.js`, 0o755);
+
+function quiet() {
+  const nothing = () => {};
+  return { log: nothing, trace: nothing, debug: nothing, info: nothing, warn: console.warn, error: console.error };
+}
