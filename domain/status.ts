@@ -5,6 +5,7 @@ export interface RunStatus {
   source: string;
   commit: Commit;
   startedBy: string;
+  why?: string;
   startedAt: string;
   endedAt?: string;
   outcome: Outcome;
@@ -53,6 +54,8 @@ export type EventStatus = 'Pending' | 'InProgress' | 'Succeeded' | 'Failed' | 'S
 export interface RolloutStatus {
   /** The rollout's workflow id: where promote, pause, resume and abort are sent. */
   workflowId: string;
+  /** Its run in Temporal: the workflow id is the environment's, and used again. */
+  firstRunId?: string;
   environment: string;
   outcome: Outcome;
   reason?: string;

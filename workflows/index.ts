@@ -1,0 +1,2 @@
+export { rollout } from './rollout.ts';
+export { run } from './run.ts';

@@ -1,0 +1,93 @@
+import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import type { createArtifactActivities } from '../activities/artifacts.ts';
+import type { createBuildActivities } from '../activities/build.ts';
+import type { createCloudFormationActivities } from '../activities/cloudformation.ts';
+import type { createCloudWatchActivities } from '../activities/cloudwatch.ts';
+import type { createGitActivities } from '../activities/git.ts';
+import type { createLambdaActivities } from '../activities/lambda.ts';
+
+type Git = ReturnType<typeof createGitActivities>;
+type Build = ReturnType<typeof createBuildActivities> & ReturnType<typeof createArtifactActivities>;
+type Lambda = ReturnType<typeof createLambdaActivities>;
+type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
+
+/** The task queue of workflows and of activities that may deploy. */
+export const deployQueue = 'sluice';
+/** Any build worker takes a commit from here; it answers with a task queue of its own for the rest. */
+export const buildQueue = 'sluice-build';
+
+const retry = {
+  initialInterval: '500ms',
+  backoffCoefficient: 2,
+  maximumInterval: '30s',
+  maximumAttempts: 8,
+} as const;
+
+export const { source } = proxyActivities<Git>({
+  taskQueue: buildQueue,
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '30s',
+  retry,
+});
+
+/** The rest of the build, on the worker that has the workspace; lost with it, which the timeout finds out. */
+export function onBuildWorker(taskQueue: string): Build {
+  return proxyActivities<Build>({
+    taskQueue,
+    scheduleToStartTimeout: '30s',
+    startToCloseTimeout: '30m',
+    heartbeatTimeout: '30s',
+    retry,
+  });
+}
+
+export const { deployStack } = proxyActivities<ReturnType<typeof createCloudFormationActivities>>({
+  startToCloseTimeout: '2h',
+  heartbeatTimeout: '30s',
+  retry,
+});
+
+export const { publishVersions } = proxyActivities<Lambda>({
+  startToCloseTimeout: '15m',
+  heartbeatTimeout: '30s',
+  retry,
+});
+
+/** Lambda lets a function run for 15 minutes. */
+export const { invokeHook } = proxyActivities<Lambda>({
+  startToCloseTimeout: '16m',
+  heartbeatTimeout: '30s',
+  retry,
+});
+
+/** These last as long as the shift: no end of their own, and started again for ever. */
+export function watching(heartbeatSeconds: number): Pick<CloudWatch, 'watchAlarms' | 'waitForTraffic'> {
+  return proxyActivities<CloudWatch>({
+    startToCloseTimeout: '30d',
+    heartbeatTimeout: `${heartbeatSeconds}s`,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: { initialInterval: '200ms', maximumInterval: '10s' },
+  });
+}
+
+/*
+ * Short calls run as local activities: one event each instead of six, and no way through the server.
+ * A forward write is waited for even when it is cancelled, so that going back never races it.
+ */
+export const { shiftTraffic, finishShift, settleAliases, checkHooks } = proxyLocalActivities<Lambda>({
+  startToCloseTimeout: '30s',
+  scheduleToCloseTimeout: '2m',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: '200ms', maximumInterval: '5s' },
+});
+
+/** Tried once at a time: the rollout itself tries again, without end, and shows each failure. */
+export const { goBack } = proxyLocalActivities<Lambda>({
+  startToCloseTimeout: '30s',
+  retry: { maximumAttempts: 1 },
+});
+
+export const { checkAlarms, readAlarms } = proxyLocalActivities<CloudWatch>({
+  startToCloseTimeout: '15s',
+  retry: { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 5 },
+});

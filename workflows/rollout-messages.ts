@@ -1,0 +1,113 @@
+import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import {
+  abort,
+  abortSignal,
+  alarmsSeen,
+  type Ask,
+  pause,
+  promote,
+  type PromoteAsk,
+  promoteSignal,
+  reportHook,
+  resume,
+  rolloutStatus,
+} from './messages.ts';
+import { now, type RolloutState, stop } from './rollout-state.ts';
+import { showAlarms } from './shift-traffic.ts';
+
+/** Sets the handlers of everything a rollout is asked or told; called before its first await. */
+export function takeMessages(state: RolloutState): void {
+  setHandler(rolloutStatus, () => state.status);
+  setHandler(alarmsSeen, (alarms) => showAlarms(state, alarms));
+
+  const doPromote = (ask: Partial<PromoteAsk> = {}) => {
+    const { shift } = state;
+    if (!shift) return '';
+    record(state, ask.full ? 'promote --full' : 'promote', ask);
+    shift.promote = ask.full ? 'full' : 'step';
+    if (shift.paused) unpause(state);
+    const next = ask.full ? 'the last' : `the next of ${shift.stepsAtSeconds.length} steps`;
+    return `promoted: the rest of the bake at step ${shift.step + 1} is skipped, going on to ${next}`;
+  };
+  setHandler(promote, doPromote, { validator: (_ask) => refuseUnless(state, 'promote') });
+  setHandler(promoteSignal, (ask) => void doPromote(ask));
+
+  const doAbort = (ask: Partial<Ask> = {}) => {
+    record(state, 'abort', ask);
+    stop(state, 'aborted', `Aborted by ${ask.by ?? 'a signal'}${ask.why ? `: ${ask.why}` : ''}`);
+    return state.trafficMoved
+      ? 'aborted: all traffic goes back to the stable versions'
+      : 'aborted: no traffic had moved';
+  };
+  setHandler(abort, doAbort, { validator: (_ask) => refuseEnded(state, 'abort') });
+  setHandler(abortSignal, (ask) => void doAbort(ask));
+
+  setHandler(
+    pause,
+    (ask) => {
+      const shift = state.shift!;
+      record(state, 'pause', ask);
+      shift.bakedMs += Date.now() - shift.runningSinceMs;
+      shift.paused = true;
+      return `paused at step ${shift.step + 1} of ${shift.stepsAtSeconds.length}; alarms are still watched`;
+    },
+    { validator: (_ask) => refuseUnless(state, 'pause', false) },
+  );
+  setHandler(
+    resume,
+    (ask) => {
+      record(state, 'resume', ask);
+      unpause(state);
+      return `resumed at step ${state.shift!.step + 1} of ${state.shift!.stepsAtSeconds.length}`;
+    },
+    { validator: (_ask) => refuseUnless(state, 'resume', true) },
+  );
+  setHandler(
+    reportHook,
+    (report) => {
+      state.hookReports.set(report.executionId, report);
+      return `recorded: ${report.status}`;
+    },
+    {
+      validator: ({ executionId }) => {
+        if (state.status.waitingHooks.some(({ token }) => token.endsWith(`:${executionId}`))) return;
+        throw ApplicationFailure.nonRetryable(
+          'No hook is waiting for this token: it was answered before, its time is over, or the rollout has ended.',
+          'NothingWaits',
+        );
+      },
+    },
+  );
+}
+
+function unpause(state: RolloutState): void {
+  Object.assign(state.shift!, { paused: false, runningSinceMs: Date.now() });
+}
+
+function record(state: RolloutState, verb: string, { by = 'a signal', why }: Partial<Ask>): void {
+  state.status.requests.push({ verb, by, ...(why && { why }), at: now() });
+  state.changes++;
+}
+
+function refuseEnded({ status, stopped }: RolloutState, verb: string): void {
+  if (status.outcome === 'running' && !stopped) return;
+  throw ApplicationFailure.nonRetryable(
+    `Nothing to ${verb}: the rollout ${stopped && status.outcome === 'running' ? 'is going back already' : `has ended (${status.outcome})`}.`,
+    'NothingTo',
+  );
+}
+
+function refuseUnless(state: RolloutState, verb: string, paused?: boolean): void {
+  refuseEnded(state, verb);
+  if (!state.shift)
+    throw ApplicationFailure.nonRetryable(
+      `Nothing to ${verb}: no traffic is shifting, the rollout is at ${state.status.phase}.`,
+      'NothingTo',
+    );
+  if (paused !== undefined && state.shift.paused !== paused) {
+    throw ApplicationFailure.nonRetryable(
+      `Nothing to ${verb}: the shift is ${state.shift.paused ? 'paused already' : 'not paused'}.`,
+      'NothingTo',
+    );
+  }
+}

@@ -1,0 +1,125 @@
+import { CancellationScope, workflowInfo } from '@temporalio/workflow';
+import type { AliasMove, PublishedFunction } from '../activities/lambda.ts';
+import type { Artifact } from '../domain/artifact.ts';
+import type { OnNoTraffic, Shift } from '../domain/definition.ts';
+import type { ShiftState } from '../domain/shift.ts';
+import type { EventName, EventStatus, LifecycleEvent, Outcome, RolloutStatus } from '../domain/status.ts';
+import type { HookReport } from './messages.ts';
+
+export interface RolloutInput {
+  run: string;
+  environment: string;
+  commit: string;
+  /** Absent with `deploy: code`. */
+  stack?: { name: string; template: Artifact; parameters: Record<string, string> };
+  functions: RolloutFunction[];
+  minInvocations: number;
+  onNoTraffic: OnNoTraffic;
+  ignoredAlarms: string[];
+  /** Only send back what an earlier rollout, ended from outside, has left on the aliases. */
+  settleOnly?: boolean;
+}
+
+export interface RolloutFunction {
+  logicalId: string;
+  /** With `deploy: code`; the stack knows it otherwise. */
+  functionName?: string;
+  /** Without one, only the code is updated. */
+  alias?: string;
+  artifact: Artifact;
+  shift?: Shift;
+}
+
+/** Everything one rollout knows, for its steps to share. */
+export interface RolloutState {
+  readonly input: RolloutInput;
+  readonly status: RolloutStatus;
+  /** All the work that goes forward; cancelled to go back. */
+  readonly forward: CancellationScope;
+  /** Why the way forward was left, once it was. */
+  stopped?: { outcome: Outcome; reason: string };
+  /** Physical names by logical id. */
+  resources: Record<string, string>;
+  published: PublishedFunction[];
+  moves: AliasMove[];
+  /** From the first alias write on, going back has something to do. */
+  trafficMoved: boolean;
+  shift?: ShiftState;
+  hookReports: Map<string, HookReport>;
+  /** Counts what happened, so that a wait can see that something did. */
+  changes: number;
+}
+
+const events: EventName[] = ['Stack', 'Publish', 'BeforeAllowTraffic', 'AllowTraffic', 'AfterAllowTraffic'];
+
+export function newRollout(input: RolloutInput): RolloutState {
+  return {
+    input,
+    status: {
+      workflowId: workflowInfo().workflowId,
+      environment: input.environment,
+      outcome: 'running',
+      phase: 'Stack',
+      events: events.map((name) => ({ name, status: 'Pending' })),
+      functions: input.functions
+        .filter(({ alias }) => alias)
+        .map(({ logicalId, functionName, alias }) => ({
+          logicalId,
+          functionName: functionName ?? logicalId,
+          ...(alias && { alias }),
+          weightPercent: 0,
+          change: 'unknown',
+        })),
+      alarms: [],
+      waitingHooks: [],
+      requests: [],
+      warnings: [],
+    },
+    forward: new CancellationScope({ cancellable: true }),
+    resources: {},
+    published: [],
+    moves: [],
+    trafficMoved: false,
+    hookReports: new Map(),
+    changes: 0,
+  };
+}
+
+/** Leaves the way forward; the first reason counts. */
+export function stop(state: RolloutState, outcome: Outcome, reason: string): void {
+  state.changes++;
+  if (state.stopped || state.status.outcome !== 'running') return;
+  state.stopped = { outcome, reason };
+  state.forward.cancel();
+}
+
+/** The time in the workflow's clock, as the status shows it. */
+export function now(): string {
+  return new Date().toISOString();
+}
+
+export function begin(events: LifecycleEvent[], name: EventName): LifecycleEvent {
+  let event = events.find((each) => each.name === name);
+  if (!event) {
+    event = { name, status: 'Pending' };
+    events.push(event);
+  }
+  Object.assign(event, { status: 'InProgress', startedAt: now() });
+  return event;
+}
+
+export function end(event: LifecycleEvent, status: EventStatus, detail?: string): void {
+  Object.assign(event, { status, ...(event.startedAt && { endedAt: now() }), ...(detail && { detail }) });
+}
+
+/** Ends what was under way as failed, and what never began as skipped. */
+export function endAll(events: LifecycleEvent[]): void {
+  for (const event of events) {
+    if (event.status === 'InProgress') end(event, 'Failed');
+    if (event.status === 'Pending') end(event, 'Skipped');
+  }
+}
+
+export function functionStatus(state: RolloutState, functionName: string) {
+  return state.status.functions.find((each) => each.functionName === functionName);
+}

@@ -1,0 +1,252 @@
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  sleep,
+} from '@temporalio/workflow';
+import type { RolloutStatus } from '../domain/status.ts';
+import { reasonOf } from './failure.ts';
+import { resolve, runHooks } from './hooks.ts';
+import {
+  checkAlarms,
+  checkHooks,
+  deployStack,
+  finishShift,
+  goBack,
+  publishVersions,
+  settleAliases,
+} from './proxies.ts';
+import { takeMessages } from './rollout-messages.ts';
+import {
+  begin,
+  end,
+  endAll,
+  functionStatus,
+  newRollout,
+  type RolloutInput,
+  type RolloutState,
+} from './rollout-state.ts';
+import { failIfMovedByOther, shiftAll, watchAlarms } from './shift-traffic.ts';
+
+/**
+ * Moves one target's aliases from the stable versions to the candidates, or back. Its workflow id is the
+ * target's, so that there is one at a time. Whatever happens it ends with every alias wholly on one version.
+ */
+export async function rollout(input: RolloutInput): Promise<RolloutStatus> {
+  const state = newRollout(input);
+  takeMessages(state);
+  try {
+    await state.forward.run(() => (input.settleOnly ? settle(state) : forward(state)));
+    // An abort or breach may come in the moment of the last write, when no wait is left to be cancelled.
+    if (state.stopped) await CancellationScope.nonCancellable(() => sendBack(state, undefined));
+  } catch (error) {
+    await CancellationScope.nonCancellable(() => sendBack(state, error));
+  }
+  await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
+  return state.status;
+}
+
+async function forward(state: RolloutState): Promise<void> {
+  const created = await updateStack(state);
+  if (!(await publish(state, created))) return;
+  await runHooks(state, 'BeforeAllowTraffic');
+  const watch = watchAlarms(state);
+  await shiftAll(state);
+  await runHooks(state, 'AfterAllowTraffic');
+  await finish(state);
+  watch?.cancel();
+}
+
+/** Brings the stack up to the template; the functions that came with it are returned. */
+async function updateStack(state: RolloutState): Promise<string[]> {
+  const event = begin(state.status.events, 'Stack');
+  const { run, stack, functions } = state.input;
+  if (!stack) {
+    end(event, 'Skipped', 'deploy: code');
+    return [];
+  }
+  const { resources, detail, skipped, created } = await deployStack({
+    run,
+    stack: stack.name,
+    template: stack.template,
+    parameters: stack.parameters,
+    functions: functions.filter(({ alias }) => alias).map(({ logicalId }) => logicalId),
+  });
+  state.resources = resources;
+  for (const each of state.status.functions)
+    each.functionName = resolve(state, { logicalId: each.logicalId });
+  end(event, skipped ? 'Skipped' : 'Succeeded', detail);
+  return created;
+}
+
+/** Publishes the candidates, and checks hooks and alarms meanwhile. False when nothing is to be released. */
+async function publish(state: RolloutState, created: string[]): Promise<boolean> {
+  const event = begin(state.status.events, 'Publish');
+  state.status.phase = 'Publish';
+  const { input } = state;
+  const shifts = input.functions.flatMap(({ shift }) => shift ?? []);
+  const alarms = distinct(shifts.flatMap((shift) => shift.alarms).map((alarm) => resolve(state, alarm)));
+  const hooks = distinct(
+    shifts.flatMap((s) => [...s.beforeHooks, ...s.afterHooks]).map((hook) => resolve(state, hook)),
+  );
+  const [published, checked] = await Promise.all([
+    publishVersions({
+      commit: input.commit,
+      functions: input.functions.map(({ logicalId, alias, artifact }) => ({
+        logicalId,
+        functionName: resolve(state, { logicalId }),
+        ...(alias && { alias }),
+        artifact,
+        created: created.includes(logicalId),
+      })),
+    }),
+    checkAlarms({ alarms, ignored: input.ignoredAlarms }),
+    hooks.length ? checkHooks({ hooks }) : undefined,
+  ]);
+  state.published = published;
+  state.status.warnings.push(...published.flatMap(({ warning }) => warning ?? []));
+  state.status.alarms = checked.alarms.map((alarm) => ({
+    ...alarm,
+    ignored: input.ignoredAlarms.includes(alarm.name),
+  }));
+  state.status.warnings.push(
+    ...checked.alarms
+      .filter((a) => a.neverOk)
+      .map(({ name }) => `alarm ${name} was never OK, so it proves nothing yet`),
+  );
+  const changed = planMoves(state);
+  end(event, 'Succeeded', changed.length ? changed.join(', ') : 'no function changed');
+  if (changed.length === 0) return concludeUnchanged(state);
+  if (checked.breach) {
+    const { alarm, reason } = checked.breach;
+    throw ApplicationFailure.nonRetryable(
+      `Alarm ${alarm} is in ALARM already: ${reason} No traffic was moved. Mend what it watches, or start with --ignore-alarm ${alarm}.`,
+      'AlarmActive',
+    );
+  }
+  return true;
+}
+
+/** Notes each function's versions; the changed ones, in words. */
+function planMoves(state: RolloutState): string[] {
+  const changed: string[] = [];
+  for (const version of state.published) {
+    const shown = functionStatus(state, version.functionName);
+    const { stableVersion, candidateVersion, change, revisionId, functionName, description } = version;
+    if (!shown || !candidateVersion) continue;
+    Object.assign(shown, {
+      stableVersion,
+      candidateVersion,
+      change,
+      weightPercent: change === 'changed' ? 0 : 100,
+    });
+    if (change === 'unchanged') continue;
+    changed.push(`${functionName} ${stableVersion ?? 'none'} → ${candidateVersion}`);
+    // The alias of a first deployment came with the stack, already on its only version; or it is still to be made.
+    if (change === 'first' && revisionId) continue;
+    state.moves.push({
+      run: state.input.run,
+      functionName,
+      alias: shown.alias!,
+      stableVersion: stableVersion ?? '',
+      candidateVersion,
+      description,
+      fromPercent: 0,
+      toPercent: 0,
+      ...(revisionId && { revisionId }),
+    });
+  }
+  return changed;
+}
+
+function concludeUnchanged(state: RolloutState): false {
+  const { status, published, input } = state;
+  const codeOnly = published
+    .filter(({ change }) => change === 'changed')
+    .map(({ functionName }) => functionName);
+  const stackChanged = status.events.some(({ name, status }) => name === 'Stack' && status === 'Succeeded');
+  if (codeOnly.length || stackChanged) {
+    status.outcome = 'succeeded';
+    status.reason = codeOnly.length
+      ? `Only functions without an alias changed: ${codeOnly.join(', ')}; no traffic to move.`
+      : 'The stack was updated; no function changed, so no traffic moved.';
+  } else {
+    status.outcome = 'unchanged';
+    status.reason = `Nothing to release: the code and configuration of commit ${input.commit.slice(0, 7)} are live already.`;
+  }
+  endAll(status.events);
+  return false;
+}
+
+async function finish(state: RolloutState): Promise<void> {
+  const marked = state.moves.filter(({ stableVersion }) => stableVersion);
+  if (marked.length) {
+    for (const { functionName, movedByOther } of await finishShift({ moves: marked })) {
+      if (movedByOther) functionStatus(state, functionName)!.movedByOther = movedByOther;
+    }
+    failIfMovedByOther(state);
+  }
+  if (!state.stopped) state.status.outcome = 'succeeded';
+}
+
+/** Sends every alias back first, then writes down why. */
+async function sendBack(state: RolloutState, error: unknown): Promise<void> {
+  const { status } = state;
+  state.forward.cancel();
+  delete state.shift;
+  const wasMoved = state.trafficMoved;
+  if (wasMoved) await allBack(state);
+  const { outcome, reason } = state.stopped ?? {
+    outcome: wasMoved ? ('rolledBack' as const) : ('failed' as const),
+    reason: reasonOf(error) === 'cancelled' ? 'The rollout was cancelled in Temporal.' : reasonOf(error),
+  };
+  delete status.step;
+  status.outcome = outcome;
+  status.reason = reason;
+  status.waitingHooks = [];
+  endAll(status.events);
+}
+
+/** Tries until every alias is back, however long AWS is away; each failure is shown meanwhile. */
+async function allBack(state: RolloutState): Promise<void> {
+  let left = state.moves.filter(
+    ({ functionName, stableVersion }) => stableVersion && !functionStatus(state, functionName)?.movedByOther,
+  );
+  const event = begin(state.status.events, 'GoBack');
+  state.status.phase = 'GoBack';
+  for (let waitSeconds = 1; left.length > 0; waitSeconds = Math.min(waitSeconds * 2, 30)) {
+    const { written, failed } = await goBack({ moves: left }).catch((error) => ({
+      written: [],
+      failed: [reasonOf(error)],
+    }));
+    for (const { functionName, movedByOther } of written) {
+      const shown = functionStatus(state, functionName)!;
+      if (movedByOther) shown.movedByOther = movedByOther;
+      else shown.weightPercent = 0;
+    }
+    left = left.filter((move) => !written.some(({ functionName }) => functionName === move.functionName));
+    if (left.length === 0) break;
+    event.detail = `not all back yet, trying again: ${failed.join('; ')}`;
+    await sleep(`${waitSeconds}s`);
+  }
+  const shown = state.status.functions.filter(({ change }) => change === 'changed');
+  end(
+    event,
+    'Succeeded',
+    shown.map((f) => `${f.functionName} on ${f.movedByOther ?? `version ${f.stableVersion}`}`).join(', '),
+  );
+}
+
+/** After a rollout was ended from outside: its aliases go back, by the marks it left on them. */
+async function settle(state: RolloutState): Promise<void> {
+  await updateStack(state);
+  const aliases = state.status.functions.map(({ functionName, alias }) => ({ functionName, alias: alias! }));
+  state.status.warnings = await settleAliases({ aliases });
+  endAll(state.status.events);
+  state.status.outcome = 'rolledBack';
+}
+
+function distinct(names: string[]): string[] {
+  return [...new Set(names)];
+}

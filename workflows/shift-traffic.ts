@@ -1,0 +1,203 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  sleep,
+} from '@temporalio/workflow';
+import { type AlarmState, findBreach, unreadable } from '../domain/alarm.ts';
+import type { Plan } from '../domain/plan.ts';
+import { timeline } from '../domain/plan.ts';
+import { bakeLeftMs, bakeSeconds, decide, type ShiftState } from '../domain/shift.ts';
+import { reasonOf } from './failure.ts';
+import { readAlarms, shiftTraffic, watching } from './proxies.ts';
+import { begin, end, functionStatus, type RolloutState, stop } from './rollout-state.ts';
+
+/** Moves all aliases through their plans on one clock, each step baked and watched. */
+export async function shiftAll(state: RolloutState): Promise<void> {
+  const event = begin(state.status.events, 'AllowTraffic');
+  state.status.phase = 'AllowTraffic';
+  if (state.moves.length === 0) return end(event, 'Skipped', 'nothing to shift from');
+  const steps = timeline(state.moves.map((move) => planOf(state, move.functionName)));
+  const shift: ShiftState = {
+    stepsAtSeconds: steps.map(({ atSeconds }) => atSeconds),
+    totalSeconds: Math.max(...state.moves.map((move) => planOf(state, move.functionName).totalSeconds)),
+    step: 0,
+    runningSinceMs: Date.now(),
+    bakedMs: 0,
+    paused: false,
+    enoughTraffic: true,
+    onNoTraffic: state.input.onNoTraffic,
+  };
+  state.shift = shift;
+  for (let next: number | undefined = 0; next !== undefined; next = await bake(state, shift)) {
+    shift.step = next;
+    await takeStep(state, shift, steps[next]!.weightsPercent);
+  }
+  delete state.shift;
+  delete state.status.step;
+  end(event, 'Succeeded', `${steps.length} step${steps.length === 1 ? '' : 's'}`);
+}
+
+function planOf(state: RolloutState, functionName: string): Plan {
+  const { logicalId } = state.published.find((each) => each.functionName === functionName)!;
+  return state.input.functions.find((each) => each.logicalId === logicalId)!.shift!.plan;
+}
+
+async function takeStep(state: RolloutState, shift: ShiftState, weightsPercent: number[]): Promise<void> {
+  await untilHealthy(state);
+  for (const [index, move] of state.moves.entries()) move.toPercent = weightsPercent[index]!;
+  state.trafficMoved = true;
+  const written = await shiftTraffic({ moves: state.moves });
+  for (const [index, move] of state.moves.entries()) {
+    const { movedByOther, revisionId } = written[index]!;
+    if (movedByOther) {
+      functionStatus(state, move.functionName)!.movedByOther = movedByOther;
+      continue;
+    }
+    Object.assign(move, { fromPercent: move.toPercent, revisionId });
+    functionStatus(state, move.functionName)!.weightPercent = move.toPercent;
+  }
+  failIfMovedByOther(state);
+  Object.assign(shift, { runningSinceMs: Date.now(), bakedMs: 0 });
+  delete shift.promote;
+  showStep(state, shift);
+}
+
+/** Throws AliasChanged when someone else moved an alias in the middle of the rollout. */
+export function failIfMovedByOther(state: RolloutState): void {
+  const moved = state.status.functions.find(({ movedByOther }) => movedByOther);
+  if (!moved) return;
+  throw ApplicationFailure.nonRetryable(
+    `Alias ${moved.alias} of ${moved.functionName} was moved to ${moved.movedByOther} by someone else during the rollout; ` +
+      `that change was left as it is. Look at it with: aws lambda get-alias --function-name ${moved.functionName} --name ${moved.alias}`,
+    'AliasChanged',
+  );
+}
+
+/** Holds the step until every alarm was read afresh and none fires: not seeing is not health. */
+async function untilHealthy(state: RolloutState): Promise<void> {
+  const alarms = state.status.alarms.map(({ name }) => name);
+  if (alarms.length === 0) return;
+  for (let waitSeconds = 1; ; waitSeconds = Math.min(waitSeconds * 2, 60)) {
+    const seen = await readAlarms({ alarms, ignored: state.input.ignoredAlarms });
+    showAlarms(state, seen);
+    failOnBreach(state, seen);
+    const blind = unreadable(seen);
+    if (!blind) return;
+    if (state.status.step) state.status.step.hold = `${blind}; reading again every ${waitSeconds} s`;
+    await sleep(`${waitSeconds}s`);
+  }
+}
+
+export function showAlarms(state: RolloutState, seen: AlarmState[]): void {
+  for (const { name, state: alarmState, reason } of seen) {
+    const shown = state.status.alarms.find((alarm) => alarm.name === name);
+    if (!shown) continue;
+    Object.assign(shown, { state: alarmState, reason });
+    if (alarmState === 'OK') shown.neverOk = false;
+  }
+}
+
+function failOnBreach(state: RolloutState, seen: AlarmState[]): void {
+  const breach = findBreach(seen, state.input.ignoredAlarms);
+  if (breach)
+    throw ApplicationFailure.nonRetryable(breachSentence(breach.alarm, breach.reason), 'AlarmActive');
+}
+
+function breachSentence(alarm: string, reason: string): string {
+  return `Alarm ${alarm} went into ALARM: ${reason}`;
+}
+
+/** Stays at the step's weight until it may go on; the next step's index, or undefined after the last. */
+async function bake(state: RolloutState, shift: ShiftState): Promise<number | undefined> {
+  const traffic = countTraffic(state, shift);
+  try {
+    for (;;) {
+      const decision = decide(shift, Date.now());
+      showStep(state, shift, decision.kind === 'wait' ? decision.hold : undefined);
+      if (decision.kind === 'goBack') throw ApplicationFailure.nonRetryable(decision.reason, 'NoTraffic');
+      if (decision.kind !== 'wait' && decision.warning) state.status.warnings.push(decision.warning);
+      if (decision.kind === 'advance') return decision.toStep;
+      if (decision.kind === 'done') return undefined;
+      const seen = state.changes;
+      const changed = () => state.changes !== seen;
+      if (decision.untilMs === undefined) await condition(changed);
+      else await condition(changed, decision.untilMs - Date.now());
+    }
+  } finally {
+    traffic?.cancel();
+  }
+}
+
+function showStep(state: RolloutState, shift: ShiftState, hold?: string): void {
+  const leftMs = bakeLeftMs(shift, Date.now());
+  state.status.step = {
+    number: shift.step + 1,
+    of: shift.stepsAtSeconds.length,
+    startedAt: new Date(shift.runningSinceMs - shift.bakedMs).toISOString(),
+    ...(!shift.paused && !hold && { endsAt: new Date(Date.now() + leftMs).toISOString() }),
+    secondsLeft: Math.round(leftMs / 1000),
+    paused: shift.paused,
+    ...(hold && { hold }),
+  };
+}
+
+/** Asks for the step's minimum of calls, if there is one; the last step has nothing to prove for. */
+function countTraffic(state: RolloutState, shift: ShiftState): CancellationScope | undefined {
+  const { minInvocations } = state.input;
+  const last = shift.step === shift.stepsAtSeconds.length - 1;
+  shift.enoughTraffic = minInvocations === 0 || last;
+  if (shift.enoughTraffic) return undefined;
+  const traffic = state.moves.map(({ functionName, alias, candidateVersion }) => ({
+    functionName,
+    alias,
+    candidateVersion,
+  }));
+  return background(state, async () => {
+    await watching(heartbeatSeconds(state)).waitForTraffic({ traffic, minInvocations, sinceMs: Date.now() });
+    shift.enoughTraffic = true;
+    state.changes++;
+  });
+}
+
+/** Watches the alarms until the returned scope is cancelled; a breach sends everything back. */
+export function watchAlarms(state: RolloutState): CancellationScope | undefined {
+  const alarms = state.status.alarms.map(({ name }) => name);
+  if (alarms.length === 0 || state.moves.length === 0) return undefined;
+  return background(state, async () => {
+    const breach = await watching(heartbeatSeconds(state)).watchAlarms({
+      alarms,
+      ignored: state.input.ignoredAlarms,
+    });
+    showAlarms(state, [{ name: breach.alarm, state: 'ALARM', reason: breach.reason }]);
+    stop(state, 'rolledBack', breachSentence(breach.alarm, breach.reason));
+  });
+}
+
+/**
+ * How soon a dead worker's watch is taken up by another: half of the shortest bake, so that no step passes
+ * unwatched, between 5 s and 30 s, for the heartbeats of thousands of rollouts not to weigh on the server.
+ */
+function heartbeatSeconds(state: RolloutState): number {
+  const plans = state.moves.map((move) => planOf(state, move.functionName));
+  const bakes = plans.flatMap(({ steps, totalSeconds }) =>
+    steps.map((_, index) =>
+      bakeSeconds(
+        steps.map(({ atSeconds }) => atSeconds),
+        totalSeconds,
+        index,
+      ),
+    ),
+  );
+  const shortest = Math.min(...bakes.filter((seconds) => seconds > 0), 60);
+  return Math.max(5, Math.min(30, Math.floor(shortest / 2)));
+}
+
+function background(state: RolloutState, work: () => Promise<void>): CancellationScope {
+  const scope = new CancellationScope({ cancellable: true, parent: state.forward });
+  scope.run(work).catch((error) => {
+    if (!isCancellation(error)) stop(state, state.trafficMoved ? 'rolledBack' : 'failed', reasonOf(error));
+  });
+  return scope;
+}
