@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { Command, Option } from 'commander';
 import { CliError, printError } from './print.ts';
 import { version } from '../package.json' with { type: 'json' };

@@ -11,26 +11,40 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 await rm(`${root}dist`, { recursive: true, force: true });
 await mkdir(`${root}dist`);
+const shared = {
+  absWorkingDir: root,
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: true,
+  banner: {
+    js: `import { createRequire as sluiceRequire } from 'node:module'; const require = sluiceRequire(import.meta.url);`,
+  },
+  legalComments: 'none',
+  logLevel: 'warning',
+};
+/** The worker is a build of its own: Temporal's worker and its activities must share one copy of each package. */
+const workerApart = {
+  name: 'worker-apart',
+  setup: (build) => build.onResolve({ filter: /worker\/main\.ts$/ }, () => ({ path: './worker.js', external: true })),
+};
 const [{ code }] = await Promise.all([
   bundleWorkflowCode({ workflowsPath: `${root}workflows/index.ts`, logger: quiet() }),
   build({
-    absWorkingDir: root,
-    entryPoints: { pipeline: 'cli/pipeline.ts', worker: 'worker/main.ts' },
-    outdir: 'dist',
-    chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
+    ...shared,
+    entryPoints: { pipeline: 'cli/pipeline.ts' },
     splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    sourcemap: true,
-    // Native or needed as files on disk; everything else is bundled, for a fast start.
+    chunkNames: '[name]-[hash]',
+    // Native, or looked up as files on disk; everything else is bundled, for a fast start.
     external: ['@temporalio/worker', '@temporalio/testing', 'esbuild'],
-    banner: {
-      js: `import { createRequire as sluiceRequire } from 'node:module'; const require = sluiceRequire(import.meta.url);`,
-    },
-    legalComments: 'none',
-    logLevel: 'warning',
+    plugins: [workerApart],
+  }),
+  build({
+    ...shared,
+    entryPoints: { worker: 'worker/main.ts' },
+    external: ['@temporalio/*', 'esbuild'],
   }),
 ]);
 await writeFile(`${root}dist/workflows.js`, code);

@@ -5,16 +5,12 @@ import type { createCloudFormationActivities } from '../activities/cloudformatio
 import type { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import type { createGitActivities } from '../activities/git.ts';
 import type { createLambdaActivities } from '../activities/lambda.ts';
+import { buildQueue } from './task-queues.ts';
 
 type Git = ReturnType<typeof createGitActivities>;
 type Build = ReturnType<typeof createBuildActivities> & ReturnType<typeof createArtifactActivities>;
 type Lambda = ReturnType<typeof createLambdaActivities>;
 type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
-
-/** The task queue of workflows and of activities that may deploy. */
-export const deployQueue = 'sluice';
-/** Any build worker takes a commit from here; it answers with a task queue of its own for the rest. */
-export const buildQueue = 'sluice-build';
 
 const retry = {
   initialInterval: '500ms',

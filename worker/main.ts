@@ -1,0 +1,100 @@
+import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+import { S3Client } from '@aws-sdk/client-s3';
+import { STSClient } from '@aws-sdk/client-sts';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createArtifactActivities } from '../activities/artifacts.ts';
+import { createBuildActivities } from '../activities/build.ts';
+import { createCloudFormationActivities } from '../activities/cloudformation.ts';
+import { createCloudWatchActivities } from '../activities/cloudwatch.ts';
+import { createGitActivities } from '../activities/git.ts';
+import { createLambdaActivities } from '../activities/lambda.ts';
+import { buildQueue, deployQueue } from '../workflows/task-queues.ts';
+
+export interface WorkerSettings {
+  /** Take only this part of the work: builds are not trusted, and can be kept apart from what may deploy. */
+  only?: 'build' | 'deploy';
+  alarmPollMs: number;
+  /** Called when every task queue is being polled. */
+  onReady?: () => void;
+}
+
+/** Runs until the process is told to end (SIGINT, SIGTERM); work under way is handed to another worker. */
+export async function runWorker({ only, alarmPollMs, onReady }: WorkerSettings): Promise<void> {
+  Runtime.install({ logger: new DefaultLogger('WARN') });
+  const { connectionOptions, namespace } = loadClientConnectConfig();
+  const connection = await NativeConnection.connect(connectionOptions ?? {});
+  try {
+    const shared = { connection, ...(namespace && { namespace }) };
+    const workers = await Promise.all([
+      ...(only === 'build' ? [] : [deployWorker(shared, alarmPollMs)]),
+      ...(only === 'deploy' ? [] : buildWorkers(shared)),
+    ]);
+    const running = workers.map((worker) => worker.run());
+    onReady?.();
+    await Promise.all(running);
+  } finally {
+    await connection.close();
+  }
+}
+
+type Shared = Pick<WorkerOptions, 'connection' | 'namespace'>;
+
+function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
+  const lambda = new LambdaClient({});
+  return Worker.create({
+    ...shared,
+    ...workflows(),
+    taskQueue: deployQueue,
+    activities: {
+      ...createCloudFormationActivities({ cloudformation: new CloudFormationClient({}), s3: new S3Client(s3Options()) }),
+      ...createLambdaActivities({ lambda }),
+      ...createCloudWatchActivities({ cloudwatch: new CloudWatchClient({}), alarmPollMs }),
+    },
+    // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.
+    maxConcurrentActivityTaskExecutions: 10_000,
+    maxConcurrentLocalActivityExecutions: 1_000,
+    maxCachedWorkflows: 5_000,
+  });
+}
+
+function buildWorkers(shared: Shared): Promise<Worker>[] {
+  const ownQueue = `${buildQueue}-${randomUUID()}`;
+  const cacheFolder = join(process.env.SLUICE_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sluice'), 'build');
+  return [
+    Worker.create({
+      ...shared,
+      taskQueue: buildQueue,
+      activities: createGitActivities({ cacheFolder, taskQueue: ownQueue }),
+      maxConcurrentActivityTaskExecutions: 4,
+    }),
+    Worker.create({
+      ...shared,
+      taskQueue: ownQueue,
+      activities: {
+        ...createBuildActivities({ cacheFolder }),
+        ...createArtifactActivities({ s3: new S3Client(s3Options()), sts: new STSClient({}), cacheFolder }),
+      },
+      maxConcurrentActivityTaskExecutions: 4,
+    }),
+  ];
+}
+
+/** An endpoint of one's own (a local cloud) has no name per bucket. */
+function s3Options() {
+  return { forcePathStyle: Boolean(process.env.AWS_ENDPOINT_URL ?? process.env.AWS_ENDPOINT_URL_S3) };
+}
+
+/** The workflows as built; bundled on the spot where this runs from its sources. */
+function workflows(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  const codePath = fileURLToPath(new URL('workflows.js', import.meta.url));
+  if (existsSync(codePath)) return { workflowBundle: { codePath } };
+  return { workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)) };
+}
