@@ -110,17 +110,22 @@ async function invoke(
 ): Promise<void> {
   const { authorization = '' } = incoming.headers;
   const path = incoming.url ?? '/';
-  const version = await drawnVersion(passage, target, authorization);
+  const alias = await readAlias(passage, target, authorization);
+  if (!alias) return void forward(passage, incoming, answer, path);
+  const version = drawVersion(alias, Math.random());
   const startedAt = performance.now();
-  const outgoing = forward(passage, incoming, answer, version ? versionPath(path, target, version) : path);
+  const isOwn = version === alias.FunctionVersion;
+  const outgoing = forward(passage, incoming, answer, isOwn ? path : versionPath(path, target, version));
   outgoing.prependOnceListener('response', (response: IncomingMessage) => {
-    // Streamed answers of ministack lack it.
-    if (version && !executedVersionOf(response)) response.rawHeaders.push('X-Amz-Executed-Version', version);
-    const executedVersion = version ?? executedVersionOf(response);
     const outcome = outcomeOf(response);
-    if (!executedVersion || !outcome || response.statusCode === DRY_RUN) return;
-    const { functionName, qualifier: alias } = target;
-    const invocation: AliasInvocation = { authorization, functionName, alias, executedVersion, outcome };
+    if (!outcome) return;
+    // Streamed answers of ministack lack it.
+    const named = response.headers['x-amz-executed-version'];
+    if (!named && outcome !== 'throttled') response.rawHeaders.push('X-Amz-Executed-Version', version);
+    if (response.statusCode === DRY_RUN) return;
+    const executedVersion = typeof named === 'string' ? named : version;
+    const { functionName, qualifier } = target;
+    const invocation = { authorization, functionName, alias: qualifier, executedVersion, outcome };
     if (response.statusCode === ACCEPTED) return passage.metrics.record(invocation);
     response.once('end', () =>
       passage.metrics.record({ ...invocation, durationMs: performance.now() - startedAt }),
@@ -155,18 +160,18 @@ function forward(
   return outgoing;
 }
 
-/** The version to run instead of the alias's own, drawn by weight; undefined leaves it to ministack. */
-async function drawnVersion(
+/** Undefined when Lambda has no such alias, or function: it is for Lambda to say so. */
+async function readAlias(
   { agent, upstream }: Passage,
   { functionName, qualifier }: InvocationTarget,
   authorization: string,
-): Promise<string | undefined> {
+): Promise<AliasConfiguration | undefined> {
   const path = `/2015-03-31/functions/${encodeURIComponent(functionName)}/aliases/${encodeURIComponent(qualifier)}`;
   const outgoing = request({ host: HOST, port: upstream, agent, path, headers: { authorization } });
   outgoing.end();
   const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
-  const alias = (await json(response)) as AliasConfiguration;
-  return response.statusCode === 200 ? drawVersion(alias, Math.random()) : undefined;
+  const alias = await json(response);
+  return response.statusCode === 200 ? (alias as AliasConfiguration) : undefined;
 }
 
 interface InvocationTarget {
@@ -194,18 +199,13 @@ function versionPath(path: string, { functionName }: InvocationTarget, version: 
   return segments.join('/') + url.search;
 }
 
-/** Undefined when the draw falls to the alias's own version. */
-function drawVersion(alias: AliasConfiguration, draw: number): string | undefined {
+function drawVersion(alias: AliasConfiguration, draw: number): string {
   let below = 0;
   for (const [version, weight] of Object.entries(alias.RoutingConfig?.AdditionalVersionWeights ?? {})) {
     below += weight;
     if (draw < below) return version;
   }
-  return undefined;
-}
-
-function executedVersionOf(response: IncomingMessage): string | undefined {
-  return response.headers['x-amz-executed-version'] as string | undefined;
+  return alias.FunctionVersion;
 }
 
 /** Undefined for what never reached the function: those are no invocations to Lambda. */
