@@ -3,6 +3,8 @@ import type { Plan } from './plan.ts';
 /** A pipeline as a user declared it: `pipeline.yaml` (optional) and the SAM `template.yaml`, read together. */
 export interface Definition {
   application: string;
+  /** Where workers fetch the commit from, a git URL or a local path; without it, the repository it was started in. */
+  source?: string;
   /** Where the template stands, relative to the application's folder. */
   templateFile: string;
   /** `stack`: CloudFormation owns the functions. `code`: someone else does; only code moves. */
@@ -21,6 +23,8 @@ export interface FunctionDefinition {
   /** From `AutoPublishAlias`. A function without one is built and deployed, but no traffic is shifted. */
   alias?: string;
   runtime: string;
+  /** Without it, Lambda's default of x86_64. */
+  architecture?: 'x86_64' | 'arm64';
   handler: string;
   /** Relative to the application's folder, `/`-separated. */
   codeUri: string;

@@ -16,7 +16,9 @@ export interface YamlText {
   /** What makes the text no YAML; `value` is undefined then. */
   errors: Located<string>[];
   /** Of the key or item at `path`, or of the nearest one above it that is written down. */
-  lineAt(path: Path): number;
+  lineAt: (path: Path) => number;
+  /** The scalar at `path` as it was written, quotes aside: `012` stays `012`. Empty where there is none. */
+  textAt: (path: Path) => string;
 }
 
 const mostNodes = 200_000;
@@ -37,7 +39,13 @@ export function readYaml(text: string): YamlText {
     }));
     const value =
       errors.length > 0 ? undefined : plainValue(document.contents, document, { left: mostNodes });
-    return { document, value, errors, lineAt: (path) => lineAt(document, lines, path) };
+    return {
+      document,
+      value,
+      errors,
+      lineAt: (path) => lineOf(lines, walk(document, path).offset),
+      textAt: (path) => textOf(walk(document, path)),
+    };
   } catch (error) {
     const message = `It is nested or repeated too deeply to be read (${(error as Error).message})`;
     return {
@@ -45,6 +53,7 @@ export function readYaml(text: string): YamlText {
       value: undefined,
       errors: [{ value: message, line: 1 }],
       lineAt: () => 1,
+      textAt: () => '',
     };
   }
 }
@@ -112,23 +121,32 @@ function longForm(name: string, value: unknown): unknown {
   return { [`Fn::${name}`]: value };
 }
 
-function lineAt(document: Document, lines: LineCounter, path: Path): number {
+interface Walk {
+  /** Of the deepest key or item on the path. */
+  offset: number;
+  /** What the whole path leads to. */
+  node?: unknown;
+}
+
+function walk(document: Document, path: Path): Walk {
   let node: unknown = document.contents;
   let offset = document.contents?.range?.[0] ?? 0;
   for (const step of path) {
     if (isAlias(node)) node = node.resolve(document);
-    if (isMap(node)) {
-      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
-      if (!pair) break;
-      offset = (pair.key as Scalar).range?.[0] ?? offset;
-      node = pair.value;
-    } else if (isSeq(node)) {
-      node = node.items[Number(step)];
-      if (!node) break;
-      offset = (node as Node).range?.[0] ?? offset;
-    } else break;
+    const pair = isMap(node)
+      ? node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step))
+      : undefined;
+    const item = isSeq(node) ? node.items[Number(step)] : undefined;
+    const next = (pair?.key ?? item) as Node | undefined;
+    if (!next) return { offset };
+    offset = next.range?.[0] ?? offset;
+    node = pair ? pair.value : item;
   }
-  return lineOf(lines, offset);
+  return { offset, node: isAlias(node) ? node.resolve(document) : node };
+}
+
+function textOf({ node }: Walk): string {
+  return isScalar(node) ? (node.source ?? String(node.value)) : '';
 }
 
 function lineOf(lines: LineCounter, offset: number): number {
