@@ -1,9 +1,13 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheFolder } from './cache.ts';
 import type { OnProgress } from './cache.ts';
 import { startEdge } from './edge.ts';
 import type { AliasWrite } from './edge.ts';
 import { ministackPython, startMinistack } from './ministack.ts';
 import { onFreePorts } from './ports.ts';
 import { startTemporalServer } from './temporal-server.ts';
+import type { TemporalServer } from './temporal-server.ts';
 
 /** What a user's own settings would pull elsewhere, away from the local cloud. */
 export const FOREIGN_SETTINGS = [
@@ -60,11 +64,7 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     ...(temporal.executable && { temporalExecutable: temporal.executable }),
     awsEndpoint: aws.endpoint,
     ministackPort: aws.ministack.port,
-    env: {
-      ...(temporal.executable && OWN_TEMPORAL),
-      TEMPORAL_ADDRESS: temporal.address,
-      ...awsSettings(aws.endpoint),
-    },
+    env: { ...(await temporalSettings(temporal)), ...awsSettings(aws.endpoint) },
     pids: { ...(temporal.pid && { temporal: temporal.pid }), ministack: aws.ministack.pid },
     stop: () => (stopping ??= stopAll([temporal, aws])),
   };
@@ -79,8 +79,14 @@ export function pointedAt(
   return { ...Object.fromEntries(kept), ...env };
 }
 
-/** The user's Temporal profiles may ask for TLS and keys, which our own server does not speak. */
-const OWN_TEMPORAL = { TEMPORAL_NAMESPACE: 'default', TEMPORAL_CONFIG_FILE: '/dev/null' };
+async function temporalSettings(temporal: TemporalServer): Promise<Record<string, string>> {
+  if (!temporal.executable) return { TEMPORAL_ADDRESS: temporal.address };
+  // The user's own profile may ask for TLS and keys, which our server does not speak.
+  const file = join(cacheFolder(), 'temporal.toml');
+  await mkdir(cacheFolder(), { recursive: true });
+  await writeFile(file, '[profile.default]\nnamespace = "default"\n');
+  return { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: 'default', TEMPORAL_CONFIG_FILE: file };
+}
 
 function awsSettings(endpoint: string): Record<string, string> {
   return {

@@ -5,6 +5,8 @@ import { runToEnd, startChild } from './children.ts';
 import { untilAnswers } from './temporal-server.ts';
 
 const VERSION = '1.5.33';
+/** In the cache. */
+export const ministackFolder = `ministack-${VERSION}`;
 /** boto3 of the version that its botocore asks for: spares pip a search through dozens of others. */
 const PACKAGES = [`ministack[full]==${VERSION}`, 'boto3==1.43.106'];
 const PYTHON = join('bin', 'python');
@@ -30,7 +32,7 @@ export async function startMinistack(port: number, endpoint: string, python: str
 /** The python of a virtual environment that has ministack; made once, 215 MB with its SAM translator. */
 export async function ministackPython(onProgress?: OnProgress): Promise<string> {
   const folder = await installOnce({
-    name: `ministack-${VERSION}`,
+    name: ministackFolder,
     expectedFile: PYTHON,
     onProgress,
     install: async (into) => {

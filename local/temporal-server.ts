@@ -4,13 +4,15 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { exists, installOnce } from './cache.ts';
+import { cacheFolder, exists, installOnce } from './cache.ts';
 import type { OnProgress } from './cache.ts';
 import { runToEnd, startChild } from './children.ts';
 import type { Child } from './children.ts';
 import { onFreePorts } from './ports.ts';
 
 const CLI_VERSION = '1.5.1';
+const CACHED = `temporal-${CLI_VERSION}`;
+const EXECUTABLE = 'temporal';
 const READY_WITHIN_MS = 30_000;
 
 /** The dev server's defaults quantize every timer and task to 50 ms; these take that away. */
@@ -59,24 +61,26 @@ export async function startTemporalServer(options: TemporalServerOptions = {}): 
 
 /** The `temporal` on the PATH, one kept earlier, the SDK's own download, or one built with go. */
 export async function temporalExecutable(onProgress?: OnProgress): Promise<string> {
-  const found = await temporalOnPath();
+  const found = await temporalFound();
   if (found) return found;
   const folder = await installOnce({
-    name: `temporal-${CLI_VERSION}`,
-    expectedFile: 'temporal',
+    name: CACHED,
+    expectedFile: EXECUTABLE,
     onProgress,
     install: async (into) => {
-      if (await downloadFromSdk('createLocal', join(into, 'temporal'), onProgress)) return;
+      if (await downloadFromSdk('createLocal', join(into, EXECUTABLE), onProgress)) return;
       await buildWithGo(into, onProgress);
     },
   });
-  return join(folder, 'temporal');
+  return join(folder, EXECUTABLE);
 }
 
-async function temporalOnPath(): Promise<string | undefined> {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const candidate = join(folder, 'temporal');
-    if (folder && (await exists(candidate))) return candidate;
+/** The server's executable, where nothing needs to be installed for it. */
+export async function temporalFound(): Promise<string | undefined> {
+  const onPath = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+  for (const folder of [...onPath, join(cacheFolder(), CACHED)]) {
+    const candidate = join(folder, EXECUTABLE);
+    if (await exists(candidate)) return candidate;
   }
   return undefined;
 }

@@ -7,6 +7,8 @@ import { runToEnd } from './children.ts';
 import { downloadFromSdk } from './temporal-server.ts';
 
 const VERSION = '1.32.0';
+/** In the cache. */
+export const timeSkippingServerFolder = `temporal-test-server-${VERSION}`;
 /** The jar's other main class takes no `--enable-time-skipping`, and lets workflows time out. */
 const MAIN_CLASS = 'io.temporal.testserver.TestServer';
 const EXECUTABLE = 'temporal-test-server';
@@ -33,7 +35,7 @@ const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
  */
 export async function timeSkippingServerExecutable(onProgress?: OnProgress): Promise<string> {
   const folder = await installOnce({
-    name: `temporal-test-server-${VERSION}`,
+    name: timeSkippingServerFolder,
     expectedFile: EXECUTABLE,
     onProgress,
     install: async (into) => {
