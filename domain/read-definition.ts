@@ -164,6 +164,7 @@ function functionOf(
       );
     }
   }
+  if (alias !== undefined && pipeline.deploy === 'stack') checkDescription(each, inTemplate);
   if (runtime === undefined || handler === undefined || codeUri === undefined) return undefined;
   const own = typeof pipeline.build === 'object' && Object.hasOwn(pipeline.build, logicalId);
   const ownCommand = own ? (pipeline.build as Record<string, string>)[logicalId] : undefined;
@@ -185,6 +186,17 @@ function functionOf(
     codeUri,
     build,
   };
+}
+
+/** SAM appends the pinned version's 64 characters to the description, and Lambda takes 256 in all. */
+function checkDescription(each: ServerlessFunction, problems: ProblemList): void {
+  const { value, line } = each.property('Description');
+  if (typeof value !== 'string' || value.length <= 191) return;
+  problems.error(
+    line,
+    `Description of ${each.logicalId} has ${value.length} characters. SAM appends a hash of 64 to it and Lambda takes 256: ` +
+      `shorten it to 191.`,
+  );
 }
 
 function architectureOf(each: ServerlessFunction): Pick<FunctionDefinition, 'architecture'> {
