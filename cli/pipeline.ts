@@ -1,16 +1,19 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
 import { CliError, printError } from './print.ts';
-import { version } from '../package.json' with { type: 'json' };
+import packageJson from '../package.json' with { type: 'json' };
 
 /*
  * The `pipeline` command: every verb with its options and help. A verb's own code, and with it
  * Temporal and the AWS SDK, is loaded when the verb is called, so that --help answers at once.
  */
 
+// On node 20 the AWS SDK would print a notice about node 22 into every command's output.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
 const program = new Command('pipeline')
   .description('Sluice: durable progressive delivery for AWS Lambda')
-  .version(version)
+  .version(packageJson.version)
   .option('--no-color', 'plain output (NO_COLOR does the same)')
   .showHelpAfterError('(add --help for what it takes)')
   .exitOverride((error) => {

@@ -4,7 +4,7 @@ import { LambdaClient } from '@aws-sdk/client-lambda';
 import { S3Client } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { DefaultLogger, type LogEntry, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -28,7 +28,7 @@ export interface WorkerSettings {
 
 /** Runs until the process is told to end (SIGINT, SIGTERM); work under way is handed to another worker. */
 export async function runWorker({ only, alarmPollMs, onReady }: WorkerSettings): Promise<void> {
-  Runtime.install({ logger: new DefaultLogger('WARN') });
+  Runtime.install({ logger: new DefaultLogger('WARN', writeLine) });
   const { connectionOptions, namespace } = loadClientConnectConfig();
   const connection = await NativeConnection.connect(connectionOptions ?? {});
   try {
@@ -43,6 +43,17 @@ export async function runWorker({ only, alarmPollMs, onReady }: WorkerSettings):
   } finally {
     await connection.close();
   }
+}
+
+/** Build workers have no workflows, on purpose; what a run failed of is in its status. */
+const expected = ['No workflows registered, not polling for workflow tasks', 'Workflow failed'];
+
+function writeLine({ level, message, meta }: LogEntry): void {
+  if (expected.includes(message)) return;
+  const { workflowId = '', activityType = '', error } = (meta ?? {}) as Record<string, unknown>;
+  const cause = error instanceof Error ? `${error.message}${error.cause instanceof Error ? `: ${error.cause.message}` : ''}` : '';
+  const line = [new Date().toISOString(), level, message, workflowId, activityType, cause].filter(Boolean).join(' ');
+  process.stderr.write(`${line}\n`);
 }
 
 type Shared = Pick<WorkerOptions, 'connection' | 'namespace'>;
@@ -67,7 +78,8 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
 
 function buildWorkers(shared: Shared): Promise<Worker>[] {
   const ownQueue = `${buildQueue}-${randomUUID()}`;
-  const cacheFolder = join(process.env.SLUICE_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sluice'), 'build');
+  const cacheFolder =
+    process.env.SLUICE_BUILD_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sluice', 'build');
   return [
     Worker.create({
       ...shared,
