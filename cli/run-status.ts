@@ -4,8 +4,8 @@ import { rolloutStatus, runStatus } from '../workflows/messages.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
 import { CliError } from './print.ts';
 
-/** A query is answered by a worker; without one it would wait for ever. */
-const queryWithinMs = 5_000;
+/** A query is answered by a worker; without one it would wait for ever. Enough for a dead worker's to go to another. */
+const queryWithinMs = 8_000;
 
 /** A run and its rollouts as one value. Throws a CliError where there is no such run, or no worker to answer. */
 export async function readStatus(client: Client, run: string): Promise<RunStatus> {

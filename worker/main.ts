@@ -73,6 +73,8 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
     maxConcurrentActivityTaskExecutions: 10_000,
     maxConcurrentLocalActivityExecutions: 1_000,
     maxCachedWorkflows: 5_000,
+    // When a worker dies, what it had cached goes to another after this long: an abort must not wait the default 10 s.
+    stickyQueueScheduleToStartTimeout: '1s',
   });
 }
 

@@ -177,7 +177,7 @@ export function watchAlarms(state: RolloutState): CancellationScope | undefined 
 
 /**
  * How soon a dead worker's watch is taken up by another: half of the shortest bake, so that no step passes
- * unwatched, between 5 s and 30 s, for the heartbeats of thousands of rollouts not to weigh on the server.
+ * unwatched, between 5 s and 15 s, for the heartbeats of thousands of rollouts not to weigh on the server.
  */
 function heartbeatSeconds(state: RolloutState): number {
   const plans = state.moves.map((move) => planOf(state, move.functionName));
@@ -191,7 +191,7 @@ function heartbeatSeconds(state: RolloutState): number {
     ),
   );
   const shortest = Math.min(...bakes.filter((seconds) => seconds > 0), 60);
-  return Math.max(5, Math.min(30, Math.floor(shortest / 2)));
+  return Math.max(5, Math.min(15, Math.floor(shortest / 2)));
 }
 
 function background(state: RolloutState, work: () => Promise<void>): CancellationScope {

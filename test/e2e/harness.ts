@@ -1,3 +1,4 @@
+import { CloudWatchClient, SetAlarmStateCommand } from '@aws-sdk/client-cloudwatch';
 import { GetAliasCommand, InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,7 +29,10 @@ export interface Harness {
   /** Reads the status until it is as wanted. */
   until: (run: string, wanted: (status: RunStatus) => boolean) => Promise<RunStatus>;
   ended: (run: string) => Promise<RunStatus>;
+  workers: ChildProcess[];
   startWorker: () => Promise<ChildProcess>;
+  /** Puts the alarm on a function's errors into ALARM, as a failing call would. */
+  breach: (alarm: string) => Promise<void>;
   alias: (functionName: string) => Promise<{ version: string; weights: Record<string, number>; description: string }>;
   invoke: (functionName: string, caller?: string) => Promise<{ failed: boolean; version: string }>;
   stop: () => Promise<void>;
@@ -38,11 +42,13 @@ export async function startHarness(): Promise<Harness> {
   const cache = mkdtempSync(join(tmpdir(), 'sluice-e2e-'));
   const cloud = await startLocalCloud({ onProgress: (line) => console.log(line) });
   const env = { ...pointedAt(cloud.env), SLUICE_BUILD_CACHE: cache, NO_COLOR: '1' };
-  const lambda = new LambdaClient({
+  const client = {
     endpoint: cloud.awsEndpoint,
     region: 'us-east-1',
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-  });
+  };
+  const lambda = new LambdaClient(client);
+  const cloudwatch = new CloudWatchClient(client);
   const workers: ChildProcess[] = [];
 
   const pipeline: Harness['pipeline'] = async (args, folder = cache) => {
@@ -69,6 +75,10 @@ export async function startHarness(): Promise<Harness> {
       const { exitStatus, stdout, stderr } = await pipeline(['start', '--json', ...args], folder);
       if (exitStatus !== 0) throw new Error(`start failed: ${stderr}`);
       return JSON.parse(stdout).run;
+    },
+    workers,
+    breach: async (alarm) => {
+      await cloudwatch.send(new SetAlarmStateCommand({ AlarmName: alarm, StateValue: 'ALARM', StateReason: 'set by a test' }));
     },
     ended: (run) => until(run, ({ outcome }) => outcome !== 'running'),
     startWorker: async () => {
