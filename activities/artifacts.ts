@@ -9,15 +9,16 @@ import {
 import { GetCallerIdentityCommand, type STSClient } from '@aws-sdk/client-sts';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { createHash, randomUUID } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Artifact } from '../domain/artifact.ts';
 import type { Definition } from '../domain/definition.ts';
 import { packageTemplate } from '../domain/template.ts';
 import type { BuildResult, BuiltFunction, PackageResult, Workspace } from './contract.ts';
 import { listFiles, type TreeFile } from './file-tree.ts';
-import { cachePath, touch, working } from './workspace.ts';
+import { cachePath, filledOnce, working } from './workspace.ts';
 import { writeZip } from './zip.ts';
 
 export interface ArtifactSettings {
@@ -50,16 +51,14 @@ export function createArtifactActivities({ s3, sts, cacheFolder }: ArtifactSetti
      */
     packageFunctions: ({ application, workspace, definition, build }: PackageInput): Promise<PackageResult> =>
       working(workspace, async (signal) => {
-        const zips = await Promise.all(build.functions.map((each) => zipOf(each, workspace, cacheFolder)));
-        signal.throwIfAborted();
-        const bucket = definition.artifactBucket ?? (await inAws('find its account', ownBucket));
-        const store: Store = {
-          s3,
-          bucket,
-          isOwn: !definition.artifactBucket,
-          prefix: `${application}/`,
-          signal,
-        };
+        const place: Place = definition.artifactBucket
+          ? { bucket: definition.artifactBucket }
+          : await inAws('find its account', ownBucket);
+        const store: Store = { ...place, s3, prefix: `${application}/`, signal };
+        const [stored, zips] = await both(
+          inAws(`list the packages in ${store.bucket}`, () => storedKeys(store)),
+          Promise.all(build.functions.map((each) => zipOf(each, workspace, cacheFolder, signal))),
+        );
         const zipped = zips.map(({ path, bytes, codeSha256 }) =>
           object(store, 'zip', codeSha256, bytes, () => readFile(path)),
         );
@@ -70,12 +69,18 @@ export function createArtifactActivities({ s3, sts, cacheFolder }: ArtifactSetti
           definition.deploy === 'stack'
             ? await templateObject(store, workspace, definition, artifacts)
             : undefined;
-        const uploaded = await inAws(`store packages in ${bucket}`, () =>
-          storeMissing(store, [...zipped, ...(template ? [template] : [])]),
+        const uploaded = await inAws(`store packages in ${store.bucket}`, () =>
+          storeMissing(store, stored, [...zipped, ...(template ? [template] : [])]),
         );
         return { artifacts, ...(template && { template: template.artifact }), uploaded };
       }),
   };
+}
+
+/** Two results, or the first failure once neither is under way any more. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([a, b]);
+  return Promise.all([a, b]);
 }
 
 interface Zipped {
@@ -85,30 +90,37 @@ interface Zipped {
 }
 
 /** One function's zip, made once for the same content on this worker. */
-async function zipOf(fn: BuiltFunction, { root }: Workspace, cacheFolder: string): Promise<Zipped> {
+async function zipOf(
+  { logicalId, directory, cacheKey }: BuiltFunction,
+  { root }: Workspace,
+  cacheFolder: string,
+  signal: AbortSignal,
+): Promise<Zipped> {
   const packages = await cachePath(cacheFolder, 'packages');
-  const known = fn.cacheKey && (await readZip(join(packages, `${fn.cacheKey}.zip`)));
-  if (known) return known;
-  const files = await listFiles(fn.directory, { within: [root] });
-  refuseOverLimits(fn.logicalId, files);
-  const fresh = join(packages, `.${randomUUID()}`);
-  const { bytes, codeSha256 } = await writeZip(fresh, files);
-  const path = join(packages, `${fn.cacheKey ?? Buffer.from(codeSha256, 'base64').toString('hex')}.zip`);
-  await rename(fresh, path);
-  await writeFile(fresh, JSON.stringify({ bytes, codeSha256 }));
-  await rename(fresh, `${path}.json`);
-  return { path, bytes, codeSha256 };
+  const list = async () => {
+    const files = await listFiles(directory, { within: [root], name: logicalId });
+    refuseOverLimits(logicalId, files);
+    return files;
+  };
+  const files = cacheKey ? undefined : await list();
+  const key = cacheKey ?? (await contentHash(files!));
+  const folder = await filledOnce(join(packages, key), async (fresh) => {
+    const { bytes, codeSha256 } = await writeZip(join(fresh, zipName), files ?? (await list()), signal);
+    await writeFile(join(fresh, 'zip.json'), JSON.stringify({ bytes, codeSha256 }));
+  });
+  const { bytes, codeSha256 } = JSON.parse(await readFile(join(folder, 'zip.json'), 'utf8')) as Zipped;
+  return { path: join(folder, zipName), bytes, codeSha256 };
 }
 
-/** The zip's size and hash stand in a file beside it, written after it. */
-async function readZip(path: string): Promise<Zipped | undefined> {
-  try {
-    const known = JSON.parse(await readFile(`${path}.json`, 'utf8')) as Omit<Zipped, 'path'>;
-    await Promise.all([touch(path), touch(`${path}.json`)]);
-    return { path, ...known };
-  } catch {
-    return undefined;
+const zipName = 'package.zip';
+
+async function contentHash(files: TreeFile[]): Promise<string> {
+  const hash = createHash('sha256');
+  for (const { path, real, bytes, executable } of files) {
+    hash.update(`\0${path}\0${bytes}\0${executable}\0`);
+    for await (const part of createReadStream(real)) hash.update(part as Buffer);
   }
+  return hash.digest('hex').slice(0, 40);
 }
 
 function refuseOverLimits(logicalId: string, files: TreeFile[]): void {
@@ -150,14 +162,22 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1_048_576).toFixed(1)} MB`;
 }
 
-/** Where an application's packages are stored. */
-interface Store {
-  s3: S3Client;
+interface Place {
   bucket: string;
-  /** The account's own bucket, made when missing. */
-  isOwn: boolean;
+  /** For the account's own bucket, which is made when missing: nobody else's of that name is ever written to. */
+  account?: string;
+}
+
+/** Where an application's packages are stored. */
+interface Store extends Place {
+  s3: S3Client;
   prefix: string;
   signal: AbortSignal;
+}
+
+/** What every request names. */
+function bucketOf({ bucket, account }: Store) {
+  return { Bucket: bucket, ...(account && { ExpectedBucketOwner: account }) };
 }
 
 interface StoredObject {
@@ -189,18 +209,16 @@ async function templateObject(
 }
 
 /** Gives how many objects were not there yet. */
-async function storeMissing(store: Store, objects: StoredObject[]): Promise<number> {
+async function storeMissing(store: Store, stored: Set<string>, objects: StoredObject[]): Promise<number> {
   const wanted = new Map(objects.map((each) => [each.artifact.key, each]));
-  const there = await storedKeys(store, wanted.size);
-  const missing = [...wanted.values()].filter(({ artifact }) => !there.has(artifact.key));
-  const stored = await Promise.all(missing.map((each) => put(store, each)));
-  return stored.filter(Boolean).length;
+  const missing = [...wanted.values()].filter(({ artifact }) => !stored.has(artifact.key));
+  const results = await Promise.all(missing.map((each) => put(store, each)));
+  return results.filter(Boolean).length;
 }
 
 /** The keys in S3, by one shared read; of very many only the first, which only means that some are sent again. */
-async function storedKeys(store: Store, wanted: number): Promise<Set<string>> {
+async function storedKeys(store: Store): Promise<Set<string>> {
   const keys = new Set<string>();
-  if (wanted === 0) return keys;
   let after: string | undefined;
   for (let page = 0; page < listedPagesMax; page += 1) {
     const listed = await listPage(store, after);
@@ -212,9 +230,9 @@ async function storedKeys(store: Store, wanted: number): Promise<Set<string>> {
 }
 
 async function listPage(store: Store, after: string | undefined) {
-  const { s3, bucket, prefix, signal } = store;
+  const { s3, prefix, signal } = store;
   const list = new ListObjectsV2Command({
-    Bucket: bucket,
+    ...bucketOf(store),
     Prefix: prefix,
     ...(after && { ContinuationToken: after }),
   });
@@ -228,15 +246,11 @@ async function listPage(store: Store, after: string | undefined) {
 }
 
 /** False when someone else has just stored the same. */
-async function put({ s3, bucket, signal }: Store, { artifact, read }: StoredObject): Promise<boolean> {
+async function put(store: Store, { artifact, read }: StoredObject): Promise<boolean> {
+  const { s3, signal } = store;
   const { key, codeSha256 } = artifact;
-  const input = {
-    Bucket: bucket,
-    Key: key,
-    Body: await read(),
-    IfNoneMatch: '*',
-    ChecksumSHA256: codeSha256,
-  };
+  const content = { Key: key, Body: await read(), IfNoneMatch: '*', ChecksumSHA256: codeSha256 };
+  const input = { ...bucketOf(store), ...content };
   try {
     await s3.send(new PutObjectCommand(input), { abortSignal: signal });
     return true;
@@ -248,8 +262,8 @@ async function put({ s3, bucket, signal }: Store, { artifact, read }: StoredObje
   }
 }
 
-async function makeBucket({ s3, bucket, isOwn }: Store): Promise<void> {
-  if (!isOwn) {
+async function makeBucket({ s3, bucket, account }: Store): Promise<void> {
+  if (!account) {
     throw ApplicationFailure.nonRetryable(
       `There is no S3 bucket ${bucket}, which pipeline.yaml names as artifactBucket. Make it (aws s3 mb s3://${bucket}), or leave artifactBucket out: Sluice then makes one of its own.`,
       'BucketMissing',
@@ -284,14 +298,14 @@ async function makeBucket({ s3, bucket, isOwn }: Store): Promise<void> {
 }
 
 /** The account is asked for once. */
-function ownBucketName(s3: S3Client, sts: STSClient): () => Promise<string> {
-  let asked: Promise<string> | undefined;
+function ownBucketName(s3: S3Client, sts: STSClient): () => Promise<Place> {
+  let asked: Promise<Place> | undefined;
   const ask = async () => {
     const [{ Account: account }, region] = await Promise.all([
       sts.send(new GetCallerIdentityCommand({})),
       s3.config.region(),
     ]);
-    return `sluice-artifacts-${account}-${region}`;
+    return { bucket: `sluice-artifacts-${account}-${region}`, account: account! };
   };
   return () => {
     asked ??= ask().catch((error: unknown) => {

@@ -60,7 +60,8 @@ export function createBuildActivities({ cacheFolder, log }: BuildSettings) {
     build: ({ workspace, definition }: BuildInput): Promise<BuildResult> =>
       working(workspace, async (signal) => {
         const { root, folder } = workspace;
-        const onLine = log ?? ((line: string) => Context.current().log.info(line, { from: 'build' }));
+        const activityLog = Context.current().log;
+        const onLine = log ?? ((line: string) => activityLog.info(line, { from: 'build' }));
         const changed = await hasRunCommands(workspace);
         const listing = changed ? undefined : await readListing(workspace);
         const site: Site = { root, folder, cacheFolder, signal, onLine, ...(listing && { listing }) };
@@ -138,7 +139,7 @@ async function copyFunction(fn: Of<'copy'>, site: Site): Promise<Part> {
   const own = await stat(join(codeFolder, 'node_modules')).catch(() => undefined);
   const project = !own && (await needsProduction(codeFolder)) ? await findProject(root, from) : undefined;
   const { built } = await filed(fn, site, project?.hash, async (to) => {
-    await copyFiles(await listFiles(codeFolder, { within: [root], skip: ['.git'] }), to);
+    await copyFiles(await listFiles(codeFolder, { within: [root], skip: ['.git'], name: from }), to);
     if (!project) return;
     const installed = await install(root, project, { ...site, productionOf: from });
     await copyPackages({ root, project, installed, member: from }, to);
@@ -151,15 +152,23 @@ async function pipFunction(fn: Of<'pip'>, site: Site): Promise<Part> {
   const treeHash = site.listing ? hashOf([...site.listing]) : hashOf(await contentOf(codeFolder, site));
   const packages = await installRequirements({ codeFolder, runtime: fn.runtime, treeHash }, site);
   const { built } = await filed(fn, site, packages.folder, async (to) => {
-    if (packages.folder) await copyFiles(await listFiles(packages.folder, { within: [] }), to);
-    await copyFiles(await listFiles(codeFolder, { within: [site.root], skip: ['.git', '__pycache__'] }), to);
+    if (packages.folder)
+      await copyFiles(await listFiles(packages.folder, { within: [], name: 'its requirements' }), to);
+    await copyFiles(
+      await listFiles(codeFolder, { within: [site.root], skip: ['.git', '__pycache__'], name: fn.codeUri }),
+      to,
+    );
   });
   return { functions: [built], warnings: packages.warnings };
 }
 
 /** Files that nothing lists, as their paths, sizes and times. */
 async function contentOf(folder: string, { root }: Site): Promise<unknown> {
-  const files = await listFiles(folder, { within: [root], skip: ['.git', 'node_modules'] });
+  const files = await listFiles(folder, {
+    within: [root],
+    skip: ['.git', 'node_modules'],
+    name: relative(root, folder),
+  });
   return Promise.all(files.map(async ({ path, real, bytes }) => [path, bytes, (await stat(real)).mtimeMs]));
 }
 

@@ -246,16 +246,16 @@ async function bundleGroup(
   { root, listing }: BundleContext,
 ): Promise<Map<BundleInput, Made>> {
   const [first] = group;
-  const named = first!.method.options.entryNames !== undefined;
+  const { entryNames, outbase } = first!.method.options;
   const entries = new Map(group.flatMap(entriesOf).map((entry) => [entry.out, entry]));
   const result = await esbuild(
     {
       ...esbuildOptions(first!, root),
-      ...(named
+      ...(entryNames !== undefined
         ? {
             entryPoints: [...entries.values()].map((entry) => entry.in),
             outdir: first!.codeFolder,
-            outbase: resolve(first!.codeFolder, String(first!.method.options.outbase ?? '.')),
+            ...(typeof outbase === 'string' && { outbase: resolve(first!.codeFolder, outbase) }),
           }
         : {
             outdir: root,

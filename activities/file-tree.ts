@@ -14,11 +14,11 @@ export interface TreeFile {
 /**
  * Every file below a folder, sorted by path (by code unit: the same on any machine). Symbolic links count as what
  * they lead to, as in `sam build`; one that leads out of `within` fails with LinkOutside, so that no package
- * carries off a file of the build worker's own.
+ * carries off a file of the build worker's own. `name` stands for the folder in messages.
  */
 export async function listFiles(
   folder: string,
-  { within, skip = [] }: { within: string[]; skip?: string[] },
+  { within, skip = [], name }: { within: string[]; skip?: string[]; name: string },
 ): Promise<TreeFile[]> {
   const files: TreeFile[] = [];
   const bounds = await Promise.all([folder, ...within].map((path) => realpath(path)));
@@ -29,12 +29,12 @@ export async function listFiles(
         if (skip.includes(entry.name)) return;
         const path = prefix + entry.name;
         const real = entry.isSymbolicLink()
-          ? await target(directory, entry.name, path, bounds)
+          ? await target(join(directory, entry.name), `${name}/${path}`, bounds)
           : join(directory, entry.name);
         const found = await stat(real);
         if (found.isDirectory()) {
           if (above.includes(real))
-            throw outside(`${path} is a symbolic link to a folder that it is in itself`);
+            throw outside(`${name}/${path} is a symbolic link to a folder that it is in itself`);
           await visit(real, `${path}/`, [...above, real]);
         } else if (found.isFile()) {
           files.push({ path, real, bytes: found.size, executable: (found.mode & 0o100) !== 0 });
@@ -46,11 +46,11 @@ export async function listFiles(
   return files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-async function target(directory: string, name: string, path: string, bounds: string[]): Promise<string> {
-  const real = await realpath(join(directory, name)).catch(() => undefined);
-  if (real === undefined) throw outside(`${path} is a symbolic link to nothing`);
+async function target(link: string, name: string, bounds: string[]): Promise<string> {
+  const real = await realpath(link).catch(() => undefined);
+  if (real === undefined) throw outside(`${name} is a symbolic link to nothing`);
   if (!bounds.some((bound) => real === bound || real.startsWith(bound + sep))) {
-    throw outside(`${path} is a symbolic link that leads out of the repository, to ${real}`);
+    throw outside(`${name} is a symbolic link that leads out of the repository, to ${real}`);
   }
   return real;
 }

@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { Problem } from '../domain/problem.ts';
+import type { Commit } from '../domain/status.ts';
 import { readApplication } from './application-folder.ts';
 import { type CapturedChild, capture } from './child-process.ts';
 import type { SourceInput, SourceResult } from './contract.ts';
@@ -21,8 +22,11 @@ export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: s
       working(undefined, async (signal) => {
         refuseOptions(input);
         const repository = await repositoryOf(cacheFolder, input.source, signal);
-        const commit = await fetchCommit(repository, input, signal);
-        const root = await layOut(cacheFolder, repository, input.commit, signal);
+        await provideCommit(repository, input, signal);
+        const [commit, root] = await Promise.all([
+          readCommit(repository, input.commit, signal),
+          layOut(cacheFolder, repository, input.commit, signal),
+        ]);
         const { definition, warnings } = await readDefinitionOf(root, input);
         pruneCaches(cacheFolder).catch((error: unknown) => {
           Context.current().log.warn('Old workspaces could not be cleaned away', { error });
@@ -63,22 +67,20 @@ async function repositoryOf(cacheFolder: string, source: string, signal: AbortSi
   });
 }
 
-async function fetchCommit(repository: string, { source, commit }: SourceInput, signal: AbortSignal) {
-  const found = await readCommit(repository, commit, signal);
-  if (found) return found;
+async function provideCommit(repository: string, { source, commit }: SourceInput, signal: AbortSignal) {
+  if (await hasCommit(repository, commit, signal)) return;
   await oneAtATime(repository, () => fetch(repository, source, commit, signal));
-  const fetched = await readCommit(repository, commit, signal);
-  if (!fetched) throw commitNotFound(source, commit);
-  return fetched;
+  if (!(await hasCommit(repository, commit, signal))) throw commitNotFound(source, commit);
 }
 
-async function readCommit(repository: string, sha: string, signal: AbortSignal) {
-  const format = '--format=%an%x00%s';
-  const shown = await git(
-    ['--git-dir', repository, 'show', '--no-patch', format, '--end-of-options', `${sha}^{commit}`],
-    signal,
-  );
-  if (shown.exitCode !== 0) return undefined;
+async function hasCommit(repository: string, sha: string, signal: AbortSignal): Promise<boolean> {
+  const looked = await git(['--git-dir', repository, 'cat-file', '-e', `${sha}^{commit}`], signal);
+  return looked.exitCode === 0;
+}
+
+async function readCommit(repository: string, sha: string, signal: AbortSignal): Promise<Commit> {
+  const show = ['show', '--no-patch', '--format=%an%x00%s', '--end-of-options', sha];
+  const shown = await git(['--git-dir', repository, ...show], signal);
   const [author = '', subject = ''] = shown.stdout.trimEnd().split('\0');
   return { sha, author, subject };
 }
@@ -177,7 +179,7 @@ async function readDefinitionOf(root: string, { application, folder, commit }: S
       'DefinitionInvalid',
     );
   }
-  const { definition, problems } = await readApplication(directory, root, application);
+  const { definition, problems } = readApplication(directory, root, application);
   const errors = problems.filter(({ severity }) => severity === 'error');
   if (errors.length > 0 || !definition) {
     throw ApplicationFailure.nonRetryable(errors.map(problemLine).join('\n'), 'DefinitionInvalid');

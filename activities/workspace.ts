@@ -127,7 +127,7 @@ export async function prune(
     })),
   );
   const old = used
-    .sort((a, b) => b.at - a.at)
+    .toSorted((a, b) => b.at - a.at)
     .slice(keep)
     .filter(({ at }) => Date.now() - at > idleMs);
   await Promise.all(old.map(({ path }) => rm(path, { recursive: true, force: true })));

@@ -16,6 +16,7 @@ const partBytes = 1 << 20;
 export async function writeZip(
   path: string,
   files: TreeFile[],
+  signal: AbortSignal,
 ): Promise<{ bytes: number; codeSha256: string }> {
   const file = await open(path, 'w');
   const hash = createHash('sha256');
@@ -32,7 +33,7 @@ export async function writeZip(
     bytes += chunk.length;
     await file.write(chunk);
     // Compressing is synchronous; heartbeats and other activities get their turn in between.
-    await breathe();
+    await breathe(undefined, { signal });
   };
   try {
     for (const { path: name, real, executable } of files) {
