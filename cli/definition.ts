@@ -64,11 +64,10 @@ async function readValid(dir: string): Promise<Definition> {
 }
 
 async function strategyPlan(text: string): Promise<Plan> {
-  const strategy: unknown = text.trimStart().startsWith('{') ? (await import('yaml')).parse(text) : text;
   try {
-    return planOf(strategy);
+    return planOf(text.trimStart().startsWith('{') ? (await import('yaml')).parse(text) : text);
   } catch (error) {
-    throw new CliError((error as Error).message);
+    throw new CliError(`Strategy ${text}: ${(error as Error).message}`);
   }
 }
 

@@ -6,7 +6,7 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
 }
 
 /** At most three, nearest first. Case does not count, and a part of the name is near enough. */
-export function nearMatches(word: string, candidates: Iterable<string>): string[] {
+function nearMatches(word: string, candidates: Iterable<string>): string[] {
   const wanted = word.toLowerCase().slice(0, 100);
   if (wanted.length < 2) return [];
   const allowed = Math.max(1, Math.floor(wanted.length / 4));

@@ -94,10 +94,9 @@ function samName(name: string): string {
 
 function predefinedSteps(name: string): BakedStep[] {
   if (Object.hasOwn(predefined, samName(name))) return predefined[samName(name)]!;
-  throw new StrategyError(
-    `Unknown strategy "${name}".${didYouMean(samName(name), predefinedStrategies)} ` +
-      `There are ${predefinedStrategies.join(', ')}; for others write ${customForms}.`,
-  );
+  const near = didYouMean(samName(name), predefinedStrategies);
+  const mend = near || ` Write one of ${predefinedStrategies.join(', ')}, or ${customForms}.`;
+  throw new StrategyError(`Unknown strategy "${name}".${mend}`);
 }
 
 function canaryPlan(inside: unknown): Plan {

@@ -19,7 +19,7 @@ export interface Resource {
   lineOf: (...path: Path) => number;
 }
 
-export interface Parameter {
+interface Parameter {
   default?: string;
   line: number;
 }
@@ -221,7 +221,7 @@ function merge(shared: unknown, own: unknown): unknown {
 }
 
 /** A map with one key that CloudFormation computes: `{Ref: …}`, `{'Fn::If': …}`. */
-export function isIntrinsic(value: unknown): boolean {
+function isIntrinsic(value: unknown): boolean {
   if (!isRecord(value)) return false;
   const keys = Object.keys(value);
   return keys.length === 1 && (keys[0] === 'Ref' || keys[0] === 'Condition' || keys[0]!.startsWith('Fn::'));

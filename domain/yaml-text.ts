@@ -22,6 +22,8 @@ export interface YamlText {
 }
 
 const mostNodes = 200_000;
+/** One slip makes the parser stumble over what follows; the first ones tell. */
+const mostErrors = 5;
 
 /** Reads YAML or JSON. Never throws; what cannot be read is in `errors`. */
 export function readYaml(text: string): YamlText {
@@ -33,7 +35,7 @@ export function readYaml(text: string): YamlText {
       logLevel: 'silent',
       customTags,
     });
-    const errors = document.errors.map(({ message, pos }) => ({
+    const errors = document.errors.slice(0, mostErrors).map(({ message, pos }) => ({
       value: message,
       line: lineOf(lines, pos[0]),
     }));
