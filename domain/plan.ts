@@ -11,7 +11,7 @@ export interface Plan {
   totalSeconds: number;
 }
 
-export interface PlanStep {
+interface PlanStep {
   /** The candidate's share of the traffic, 0.1 to 100. */
   weightPercent: number;
   /** When this weight is reached, in seconds from the first step. */
