@@ -3,6 +3,7 @@ import { cells } from './text.ts';
 
 /** At most five frames a second: enough for a countdown, little enough for a slow terminal. */
 const frameMs = 200;
+const keptLastLines = 4;
 const clearDown = '\u001b[J';
 const hideCursor = '\u001b[?25l';
 const showCursor = '\u001b[?25h';
@@ -43,13 +44,18 @@ function rowsOf(lines: string[]): number {
   return lines.reduce((rows, line) => rows + Math.max(1, Math.ceil(cells(line) / width)), 0);
 }
 
-/** What has scrolled out at the top cannot be drawn again, so a frame keeps within the rows. */
+/**
+ * What has scrolled out at the top cannot be drawn again, so a frame keeps within the rows: without its blank
+ * lines, and if need be without what stands above its last lines, which say what can be done.
+ */
 function fitting(lines: string[]): string[] {
   const rows = (process.stdout.rows || 24) - 1;
   if (rowsOf(lines) <= rows) return lines;
   const dense = lines.filter((line) => line !== '');
   if (rowsOf(dense) <= rows) return dense;
-  const kept = [...dense];
-  while (kept.length > 1 && rowsOf(kept) > rows - 1) kept.pop();
-  return [...kept, `… ${dense.length - kept.length} more lines in a taller window`];
+  const last = dense.slice(-keptLastLines);
+  const first = dense.slice(0, -keptLastLines);
+  while (first.length > 1 && rowsOf([...first, ...last]) >= rows) first.pop();
+  const left = dense.length - first.length - last.length;
+  return [...first, `… ${left} more lines in a taller window`, ...last];
 }

@@ -419,10 +419,7 @@ function alarmMark({ state, ignored }: AlarmStatus): Mark {
 }
 
 function alarmText({ name, state, reason, ignored, neverOk }: AlarmStatus): string {
-  const notes = facts(
-    ignored ? 'ignored for this run' : undefined,
-    neverOk ? 'never was OK, so it proves nothing yet' : undefined,
-  );
+  const notes = facts(ignored ? 'ignored for this run' : undefined, neverOk ? 'never was OK' : undefined);
   const said = (state === 'ALARM' || state === 'UNREADABLE') && reason ? `: ${reason}` : '';
   return `${name}${notes.length ? ` (${notes.join('; ')})` : ''}${said}`;
 }

@@ -62,9 +62,10 @@ export function shortened(text: string, width: number): string {
   return cells(line) <= width ? line : `${pieces(line, Math.max(width - 1, 1))[0]!.trimEnd()}…`;
 }
 
-/** A time span as a person says it: `0.4s`, `12s`, `3m12s`, `2h5m`, `3d4h`. */
+/** A time span as a person says it: `40ms`, `0.4s`, `12s`, `3m12s`, `2h5m`, `3d4h`. */
 export function span(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
+  if (seconds > 0 && seconds < 0.095) return `${Math.round(seconds * 1000)}ms`;
   if (seconds < 9.95) return `${Number(seconds.toFixed(1))}s`;
   const whole = Math.round(seconds);
   const [days, hours, minutes] = [86_400, 3_600, 60].map((unit) => Math.floor(whole / unit)) as [

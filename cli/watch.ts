@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDuration } from '../domain/duration.ts';
 import type { RunStatus } from '../domain/status.ts';
 import { changesBetween } from './changes.ts';
-import { withTemporal } from './connect.ts';
+import { refusalOf, withTemporal } from './connect.ts';
 import { type LiveScreen, startLiveScreen } from './live-screen.ts';
 import { CliError, currentScreen, print, printJson, printNote } from './print.ts';
 import { isGood, renderStatus } from './render.ts';
@@ -19,8 +19,13 @@ const readEveryMs = 250;
 /** Where nothing has changed for a while, as in a long bake, the worker is asked less often. */
 const quietAfterMs = 10_000;
 const readQuietlyEveryMs = 1_000;
+/** A query takes milliseconds, and some seconds when it has to go to another worker. */
+const slowAfterMs = 2_000;
 /** A call that Temporal does not answer is given up; the next one finds it when it is back. */
-const answerWithinMs = 8_000;
+const answerWithinMs = 12_000;
+
+/** Node fires a longer timer at once. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /** Why the watch ended before the run did. */
 type Left = 'SIGINT' | 'SIGTERM' | 'timeout';
@@ -30,6 +35,8 @@ interface View {
   show: (status: RunStatus) => void;
   /** Temporal, or every worker, is away; undefined when they are back. */
   trouble: (why: string | undefined) => void;
+  /** An answer is long in coming; whether something is away is not known yet. */
+  slow?: () => void;
   end: () => void;
 }
 
@@ -41,17 +48,19 @@ export async function watch(name: string | undefined, options: WatchOptions): Pr
   const timeoutMs = options.timeout === undefined ? undefined : durationMs(options.timeout);
   const leave = new AbortController();
   const stop = (why: Left) => leave.abort(why);
-  const timer = timeoutMs === undefined ? undefined : setTimeout(stop, timeoutMs, 'timeout');
+  const timer =
+    timeoutMs === undefined ? undefined : setTimeout(stop, Math.min(timeoutMs, longestTimerMs), 'timeout');
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     await withTemporal(async (client) => {
-      const run = await findRun(client, name);
-      const read = () => client.withDeadline(Date.now() + answerWithinMs, () => readStatus(client, run));
-      const first = await read();
+      const run = await unlessLeft(findRun(client, name), leave.signal);
+      const read = () => client.withDeadline(Date.now() + answerWithinMs, () => readStatus(client, run!));
+      const first = run && (await unlessLeft(read(), leave.signal));
+      if (!first) return sayLeft(run ?? name ?? 'the run', leave.signal.reason as Left, options);
       const view = viewFor(options);
       const last = await follow(first, read, view, leave.signal).finally(() => view.end());
       if (last.outcome !== 'running') process.exitCode = isGood(last.outcome) ? 0 : 1;
-      else sayLeft(run, leave.signal.reason as Left, options);
+      else sayLeft(last.run, leave.signal.reason as Left, options);
     });
   } finally {
     clearTimeout(timer);
@@ -88,6 +97,7 @@ async function follow(
     const quiet = Date.now() - changedAtMs > quietAfterMs;
     await unlessLeft(sleep(quiet ? readQuietlyEveryMs : readEveryMs, undefined, { signal: left }), left);
     if (left.aborted) break;
+    const slow = setTimeout(() => view.slow?.(), slowAfterMs);
     try {
       const next = await unlessLeft(read(), left);
       if (!next) break;
@@ -96,6 +106,8 @@ async function follow(
     } catch (error) {
       view.trouble(troubleOf(error, status.run));
       continue;
+    } finally {
+      clearTimeout(slow);
     }
     view.trouble(undefined);
     view.show(status);
@@ -140,10 +152,9 @@ function troubleOf(error: unknown, run: string): string {
     );
   }
   if (error instanceof CliError) return error.message;
-  const { cause, message } = error as Error & { cause?: { code?: number; details?: string } };
-  const deadlineExceeded = 4;
-  if (cause?.code === deadlineExceeded) return 'No worker answers (pipeline doctor says what is away).';
-  return `Temporal does not answer: ${cause?.details ?? message}`;
+  const refusal = refusalOf(error);
+  if (!refusal) throw error;
+  return refusal;
 }
 
 function viewFor({ json }: WatchOptions): View {
@@ -158,7 +169,7 @@ function screenView(): View {
   const frame = () => {
     const { width, colors } = currentScreen();
     const notice = trouble
-      ? wrapped(`${trouble} Trying again; the run goes on by itself.`, width - 2).map(
+      ? wrapped(tryingAgain(trouble), width - 2).map(
           (line, index) => `${index ? ' ' : colors.yellow('⚠')} ${line}`,
         )
       : [];
@@ -171,6 +182,9 @@ function screenView(): View {
     },
     trouble: (why) => {
       trouble = why;
+    },
+    slow: () => {
+      trouble ??= 'No answer from Temporal or its worker: this is what was known last';
     },
     end: () => screen?.end(),
   };
@@ -205,11 +219,15 @@ function jsonView(): View {
   };
 }
 
+function tryingAgain(why: string): string {
+  return `${why} (trying again; the run goes on by itself)`;
+}
+
 /** One line when it begins and one when it is over, however often it is told meanwhile. */
 function onceEach(say: (line: string) => void): View['trouble'] {
   let inTrouble = false;
   return (why) => {
-    if (why && !inTrouble) say(`${why} Trying again; the run goes on by itself.`);
+    if (why && !inTrouble) say(tryingAgain(why));
     if (!why && inTrouble) say('It answers again.');
     inTrouble = why !== undefined;
   };

@@ -345,7 +345,7 @@ test('alarms say what they prove', () => {
   expect(draw(run({ rollouts: [rollout({ alarms: [...alarms] })] }))).toEqual(
     expect.arrayContaining([
       '  ⚠ ALARM              a (ignored for this run): 3 > 0',
-      '  ◷ INSUFFICIENT_DATA  b (never was OK, so it proves nothing yet)',
+      '  ◷ INSUFFICIENT_DATA  b (never was OK)',
       '  ⚠ UNREADABLE         c: access denied',
     ]),
   );
