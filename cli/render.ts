@@ -243,7 +243,7 @@ function factLines(status: RunStatus, nowMs: number, { width, colors }: Screen):
 }
 
 function ago(at: string, nowMs: number): string {
-  return `${span(nowMs - Date.parse(at))} ago`;
+  return `${span(wholeSeconds(nowMs - Date.parse(at)))} ago`;
 }
 
 function trafficLines(rollout: RolloutStatus, nowMs: number, screen: Screen): string[] {
@@ -371,8 +371,14 @@ function elapsed(
   nowMs: number,
 ): string {
   if (!startedAt || status === 'Skipped') return '';
-  const endMs = endedAt && status !== 'InProgress' ? Date.parse(endedAt) : nowMs;
-  return span(endMs - Date.parse(startedAt));
+  const startMs = Date.parse(startedAt);
+  if (endedAt && status !== 'InProgress') return span(Date.parse(endedAt) - startMs);
+  return span(wholeSeconds(nowMs - startMs));
+}
+
+/** What still counts is shown in whole seconds, so that a frame changes about once a second. */
+function wholeSeconds(ms: number): number {
+  return Math.floor(ms / 1000) * 1000;
 }
 
 const leastInfoCells = 24;
