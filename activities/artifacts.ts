@@ -265,7 +265,7 @@ async function put(store: Store, { artifact, read }: StoredObject): Promise<bool
 async function makeBucket({ s3, bucket, account }: Store): Promise<void> {
   if (!account) {
     throw ApplicationFailure.nonRetryable(
-      `There is no S3 bucket ${bucket}, which pipeline.yaml names as artifactBucket. Make it (aws s3 mb s3://${bucket}), or leave artifactBucket out: Sluice then makes one of its own.`,
+      `There is no S3 bucket ${bucket}, which pipeline.yaml names under artifacts. Make it (aws s3 mb s3://${bucket}), or leave "artifacts" out: Sluice then makes one of its own.`,
       'BucketMissing',
     );
   }
@@ -347,7 +347,7 @@ async function inAws<T>(purpose: string, work: () => Promise<T>): Promise<T> {
     }
     if (refusals.includes(name)) {
       throw ApplicationFailure.nonRetryable(
-        `AWS does not let the build worker ${purpose}: ${name}, ${message}. It needs s3:ListBucket, s3:PutObject and, for a bucket of its own, s3:CreateBucket; or name another bucket as artifactBucket in pipeline.yaml.`,
+        `AWS does not let the build worker ${purpose}: ${name}, ${message}. It needs s3:ListBucket, s3:PutObject and, for a bucket of its own, s3:CreateBucket; or name another bucket under "artifacts" in pipeline.yaml.`,
         'AccessDenied',
       );
     }

@@ -110,7 +110,7 @@ async function fetchFailure(repository: string, source: string, sha: string, { s
     return commitNotFound(source, sha);
   }
   if (
-    /Could not resolve host|timed out|Connection (refused|reset)|early EOF|hung up|returned error: 5/.test(
+    /Could not resolve host|[Cc]ouldn't connect|Failed to connect|timed out|Connection (refused|reset)|early EOF|hung up|returned error: 5/.test(
       stderr,
     )
   ) {

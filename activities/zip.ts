@@ -4,8 +4,6 @@ import { open } from 'node:fs/promises';
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { TreeFile } from './file-tree.ts';
 
-/** A zip keeps the local time of whoever writes it: noon on its first day, whatever the time zone. */
-const noTime = new Date(1980, 0, 1, 12);
 const partBytes = 1 << 20;
 
 /**
@@ -18,6 +16,8 @@ export async function writeZip(
   files: TreeFile[],
   signal: AbortSignal,
 ): Promise<{ bytes: number; codeSha256: string }> {
+  // Zips keep the local time of whoever writes them: noon of their first day, in any time zone.
+  const mtime = new Date(1980, 0, 1, 12);
   const file = await open(path, 'w');
   const hash = createHash('sha256');
   let bytes = 0;
@@ -38,7 +38,7 @@ export async function writeZip(
   try {
     for (const { path: name, real, executable } of files) {
       const entry = new ZipDeflate(name, { level: 6 });
-      Object.assign(entry, { mtime: noTime, os: 3, attrs: (0o100000 | (executable ? 0o755 : 0o644)) << 16 });
+      Object.assign(entry, { mtime, os: 3, attrs: (0o100000 | (executable ? 0o755 : 0o644)) << 16 });
       zip.add(entry);
       for await (const part of partsOf(real)) {
         entry.push(part);

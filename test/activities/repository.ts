@@ -1,7 +1,10 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { expect } from 'vitest';
 
 export interface TestRepository {
   path: string;
@@ -80,4 +83,32 @@ export function templateOf(functions: Record<string, TemplateFunction>): string 
     null,
     2,
   );
+}
+
+export interface TestEnvironment {
+  run: <Input, Result>(activity: (input: Input) => Promise<Result>, input: Input) => Promise<Result>;
+  cancel: () => void;
+}
+
+/** Where an activity runs in a test, without the log that a worker writes of each failure. */
+export function activityEnvironment(): TestEnvironment {
+  const logger = { log: silent, trace: silent, debug: silent, info: silent, warn: silent, error: silent };
+  const environment = new MockActivityEnvironment({}, { logger });
+  return {
+    run: (activity, input) => environment.run((given: typeof input) => activity(given), input),
+    cancel: () => environment.cancel(),
+  };
+}
+
+function silent(): void {}
+
+/** The message of work that has to fail with an error of the user's own: of this type, and not to be retried. */
+export async function userError(work: Promise<unknown>, type = 'BuildFailed'): Promise<string> {
+  const error = await work.then(
+    () => expect.fail('it succeeded'),
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(ApplicationFailure);
+  expect(error).toMatchObject({ type, nonRetryable: true });
+  return (error as Error).message;
 }
