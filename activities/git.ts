@@ -8,9 +8,17 @@ import type { Commit } from '../domain/status.ts';
 import { readApplication } from './application-folder.ts';
 import { type CapturedChild, capture } from './child-process.ts';
 import type { SourceInput, SourceResult } from './contract.ts';
-import { cachePath, filledOnce, pruneCaches, touch, working } from './workspace.ts';
+import { cachePath, filledOnce, pruneCaches, pruneWorkspaces, touch, working } from './workspace.ts';
+
+const pruneEveryMs = 3_600_000;
 
 export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: string; taskQueue: string }) {
+  let prunedAt = -Infinity;
+  const pruneOldCaches = async () => {
+    if (performance.now() - prunedAt < pruneEveryMs) return;
+    prunedAt = performance.now();
+    await pruneCaches(cacheFolder);
+  };
   return {
     /**
      * Lays one commit out in a fresh workspace and reads its pipeline. Only what is new since the last fetch
@@ -20,6 +28,7 @@ export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: s
      */
     source: (input: SourceInput): Promise<SourceResult> =>
       working(undefined, async (signal) => {
+        const { log } = Context.current();
         refuseOptions(input);
         const repository = await repositoryOf(cacheFolder, input.source, signal);
         await provideCommit(repository, input, signal);
@@ -28,9 +37,9 @@ export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: s
           layOut(cacheFolder, repository, input.commit, signal),
         ]);
         const { definition, warnings } = await readDefinitionOf(root, input);
-        pruneCaches(cacheFolder).catch((error: unknown) => {
-          Context.current().log.warn('Old workspaces could not be cleaned away', { error });
-        });
+        pruneWorkspaces(cacheFolder)
+          .then(pruneOldCaches)
+          .catch((error: unknown) => log.warn('Old workspaces could not be cleaned away', { error }));
         return { workspace: { root, folder: input.folder, taskQueue, commit }, definition, warnings };
       }),
   };

@@ -17,7 +17,7 @@ import type { Workspace } from './contract.ts';
  */
 
 const beatMs = 5_000;
-const dayMs = 24 * 3_600_000;
+const hourMs = 3_600_000;
 
 /**
  * Runs one activity's work with a heartbeat, which is also what keeps the workspace from being cleaned away.
@@ -113,10 +113,7 @@ async function fillFolder(path: string, fill: (folder: string) => Promise<void>)
 }
 
 /** Deletes what was not used for `idleMs`, except the `keep` last used. Files that others delete meanwhile are no error. */
-export async function prune(
-  folder: string,
-  { keep, idleMs }: { keep: number; idleMs: number },
-): Promise<void> {
+async function prune(folder: string, { keep, idleMs }: { keep: number; idleMs: number }): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   if (names.length <= keep) return;
   const paths = names.map((name) => join(folder, name));
@@ -133,10 +130,14 @@ export async function prune(
   await Promise.all(old.map(({ path }) => rm(path, { recursive: true, force: true })));
 }
 
+/** Keeps the newest twenty workspaces, and any that was used within the hour. */
+export async function pruneWorkspaces(cacheFolder: string): Promise<void> {
+  await prune(join(cacheFolder, 'workspaces'), { keep: 20, idleMs: hourMs });
+}
+
 /** Keeps the caches from growing for ever: what no build asked for in 30 days goes. */
 export async function pruneCaches(cacheFolder: string): Promise<void> {
-  await prune(join(cacheFolder, 'workspaces'), { keep: 20, idleMs: dayMs / 24 });
   for (const name of ['repositories', 'dependencies', 'builds', 'records', 'packages']) {
-    await prune(join(cacheFolder, name), { keep: 50, idleMs: 30 * dayMs });
+    await prune(join(cacheFolder, name), { keep: 50, idleMs: 30 * 24 * hourMs });
   }
 }

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { SourceInput, SourceResult } from '../../activities/contract.ts';
 import { createGitActivities } from '../../activities/git.ts';
-import { pruneCaches } from '../../activities/workspace.ts';
+import { pruneWorkspaces } from '../../activities/workspace.ts';
 import {
   activityEnvironment,
   executable,
@@ -200,12 +200,12 @@ test('the newest twenty workspaces are kept, and any that was used within the ho
   };
   for (let index = 0; index < 25; index += 1) make(`in-use-${index}`, index);
   for (let index = 0; index < 5; index += 1) make(`old-${index}`, 90 + index);
-  await pruneCaches(cacheFolder);
+  await pruneWorkspaces(cacheFolder);
   expect(readdirSync(workspaces).filter((name) => name.startsWith('in-use'))).toHaveLength(25);
   expect(readdirSync(workspaces).filter((name) => name.startsWith('old'))).toHaveLength(0);
 
   for (let index = 0; index < 25; index += 1) make(`in-use-${index}`, 90 + index);
-  await pruneCaches(cacheFolder);
+  await pruneWorkspaces(cacheFolder);
   expect(readdirSync(workspaces).toSorted()).toEqual(
     Array.from({ length: 20 }, (_, index) => `in-use-${index}`).toSorted(),
   );

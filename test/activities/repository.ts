@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 
 export interface TestRepository {
   path: string;
@@ -12,9 +12,11 @@ export interface TestRepository {
   commit: (files: Record<string, string | null | ((path: string) => void)>, subject?: string) => string;
 }
 
-/** A folder of its own below the system's, without symbolic links in its path. */
+/** A folder of the running test's own, gone after it, without symbolic links in its path. */
 export function temporaryFolder(): string {
-  return realpathSync(mkdtempSync(join(tmpdir(), 'sluice-test-')));
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-test-')));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  return folder;
 }
 
 export function testRepository(path = join(temporaryFolder(), 'repository')): TestRepository {
