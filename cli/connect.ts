@@ -30,6 +30,7 @@ export async function withTemporal<T>(work: (client: Client) => Promise<T>): Pro
 
 /** gRPC's own numbers (grpc/grpc, doc/statuscodes.md). */
 const deadlineExceeded = 4;
+const failedPrecondition = 9;
 const unavailable = 14;
 
 /** What a call that failed means for a person; undefined where it was not Temporal that failed it. */
@@ -40,6 +41,8 @@ export function refusalOf(error: unknown): string | undefined {
   if (typeof code !== 'number') return undefined;
   if (code === deadlineExceeded)
     return 'No answer in time: Temporal or its worker is away, or busy. See which: pipeline doctor';
+  if (code === failedPrecondition && details?.includes('no poller'))
+    return 'No worker answers, so no run can go on. Start one: pipeline worker';
   if (code === unavailable) return `Temporal does not answer (${details}).`;
   return `Temporal refused: ${details}`;
 }

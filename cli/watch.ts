@@ -53,10 +53,20 @@ export async function watch(name: string | undefined, options: WatchOptions): Pr
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     await withTemporal(async (client) => {
-      const run = await unlessLeft(findRun(client, name), leave.signal);
-      const read = () => client.withDeadline(Date.now() + answerWithinMs, () => readStatus(client, run!));
-      const first = run && (await unlessLeft(read(), leave.signal));
-      if (!first) return sayLeft(run ?? name ?? 'the run', leave.signal.reason as Left, options);
+      // A call that is still out when the watch is left would keep the process; the client leaves its listeners
+      // on a signal, so each call has one of its own.
+      const call = <T>(work: () => Promise<T>) =>
+        client.withAbortSignal(AbortSignal.any([leave.signal]), () =>
+          client.withDeadline(Date.now() + answerWithinMs, work),
+        );
+      const run = await unlessLeft(
+        call(() => findRun(client, name)),
+        leave.signal,
+      );
+      if (!run) return sayLeft(name ?? 'the latest run', leave.signal.reason as Left, options);
+      const read = () => call(() => readStatus(client, run));
+      const first = await unlessLeft(read(), leave.signal);
+      if (!first) return sayLeft(run, leave.signal.reason as Left, options);
       const view = viewFor(options);
       const last = await follow(first, read, view, leave.signal).finally(() => view.end());
       if (last.outcome !== 'running') process.exitCode = isGood(last.outcome) ? 0 : 1;
