@@ -7,7 +7,7 @@ import type { BuildMethod, FunctionDefinition } from '../domain/definition.ts';
 import type { BuiltFunction } from './contract.ts';
 import { cachePath, filledOnce, type Listing, touch } from './workspace.ts';
 
-export type EsbuildMethod = Extract<BuildMethod, { kind: 'esbuild' }>;
+type EsbuildMethod = Extract<BuildMethod, { kind: 'esbuild' }>;
 
 /** One function to bundle, with all that decides what comes out beside the files' content. */
 export interface BundleInput {

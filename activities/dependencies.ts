@@ -97,7 +97,7 @@ async function readManifest(folder: string): Promise<PackageJson | undefined> {
 }
 
 /** Whether installing for this package.json puts anything in place. */
-export function hasDependencies(manifest: PackageJson, { production = false } = {}): boolean {
+function hasDependencies(manifest: PackageJson, { production = false } = {}): boolean {
   const { dependencies, optionalDependencies, devDependencies } = manifest;
   return [dependencies, optionalDependencies, production ? {} : devDependencies].some(
     (names) => Object.keys(names ?? {}).length > 0,
