@@ -67,6 +67,12 @@ export interface AliasWritten {
   movedByOther?: string;
 }
 
+/** Each alias is tried whatever becomes of the others; `failed` says why, for those that were not written. */
+export interface AliasWrites {
+  written: AliasWritten[];
+  failed: string[];
+}
+
 export interface AliasName {
   functionName: string;
   alias: string;
@@ -90,34 +96,25 @@ export function createLambdaActivities({ lambda }: { lambda: LambdaClient }) {
     },
 
     /**
-     * Sets the candidate's weight on every alias. Safe to retry: an alias already at its new weight is left as
+     * Sets the candidate's weight on every alias. Safe to run again: an alias already at its new weight is left as
      * it is. An alias that is neither there nor where our last write left it was moved by someone else: it is
      * not written, and says so.
      */
-    async shiftTraffic({ moves }: { moves: AliasMove[] }): Promise<AliasWritten[]> {
-      return Promise.all(moves.map((move) => shift(lambda, move)));
+    async shiftTraffic({ moves }: { moves: AliasMove[] }): Promise<AliasWrites> {
+      return each(moves, (move) => shift(lambda, move));
     },
 
     /**
-     * Sends every alias wholly back to its stable version, and takes the mark away. Each is tried whatever
-     * becomes of the others; `failed` names those to try again. It always writes once, so that a write of this
-     * rollout that is still under way finds its lock stale.
+     * Sends every alias wholly back to its stable version, and takes the mark away. It always writes once, so that
+     * a write of this rollout that is still under way finds its lock stale.
      */
-    async goBack({ moves }: { moves: AliasMove[] }): Promise<{ written: AliasWritten[]; failed: string[] }> {
-      const results = await Promise.allSettled(moves.map((move) => restore(lambda, move)));
-      return {
-        written: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
-        failed: results.flatMap((result, index) =>
-          result.status === 'rejected'
-            ? [`${moves[index]?.functionName}: ${(result.reason as Error).message}`]
-            : [],
-        ),
-      };
+    async goBack({ moves }: { moves: AliasMove[] }): Promise<AliasWrites> {
+      return each(moves, (move) => restore(lambda, move));
     },
 
     /** Takes the mark off aliases that are wholly on the candidate. */
-    async finishShift({ moves }: { moves: AliasMove[] }): Promise<AliasWritten[]> {
-      return Promise.all(moves.map((move) => finish(lambda, move)));
+    async finishShift({ moves }: { moves: AliasMove[] }): Promise<AliasWrites> {
+      return each(moves, (move) => finish(lambda, move));
     },
 
     /**
@@ -340,6 +337,21 @@ async function writeAlias(
     }),
   );
   return { functionName, ...(written.RevisionId && { revisionId: written.RevisionId }) };
+}
+
+async function each(
+  moves: AliasMove[],
+  write: (move: AliasMove) => Promise<AliasWritten>,
+): Promise<AliasWrites> {
+  const results = await Promise.allSettled(moves.map(write));
+  return {
+    written: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
+    failed: results.flatMap((result, index) =>
+      result.status === 'rejected'
+        ? [`${moves[index]!.functionName}: ${(result.reason as Error).message}`]
+        : [],
+    ),
+  };
 }
 
 async function shift(lambda: LambdaClient, move: AliasMove): Promise<AliasWritten> {

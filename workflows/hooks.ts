@@ -58,11 +58,13 @@ async function runHook(state: RolloutState, call: ReturnType<typeof hookCalls>[n
     environment: state.input.environment,
     commit: state.input.commit,
   };
+  state.hookReports.set(executionId, undefined);
   const returned = await invokeHook({ hook, payload });
   const answer =
     returned.status === 'Later'
       ? await reported(state, { hook, event, functionName: version.functionName, token, executionId })
       : returned;
+  state.hookReports.delete(executionId);
   if (answer.status === 'Succeeded') return;
   throw ApplicationFailure.nonRetryable(
     `The ${event} hook ${hook} refused version ${version.candidateVersion} of ${version.functionName}: ${answer.reason ?? 'it gave no reason'}.`,
@@ -79,8 +81,7 @@ async function reported(
   }: { executionId: string; hook: string; event: HookEvent; functionName: string; token: string },
 ): Promise<HookAnswer> {
   state.status.waitingHooks.push(waiting);
-  const answered = await condition(() => state.hookReports.has(executionId), `${answerWithinSeconds}s`);
+  await condition(() => state.hookReports.get(executionId) !== undefined, `${answerWithinSeconds}s`);
   state.status.waitingHooks = state.status.waitingHooks.filter(({ token }) => token !== waiting.token);
-  if (!answered) return { status: 'Failed', reason: 'it did not answer within one hour' };
-  return state.hookReports.get(executionId)!;
+  return state.hookReports.get(executionId) ?? { status: 'Failed', reason: 'it did not answer within one hour' };
 }

@@ -33,6 +33,7 @@ export function onBuildWorker(taskQueue: string): Build {
     scheduleToStartTimeout: '30s',
     startToCloseTimeout: '30m',
     heartbeatTimeout: '30s',
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry,
   });
 }
@@ -53,6 +54,8 @@ export const { publishVersions } = proxyActivities<Lambda>({
 export const { invokeHook } = proxyActivities<Lambda>({
   startToCloseTimeout: '16m',
   heartbeatTimeout: '30s',
+  // Going back does not wait until a hook that still runs has noticed.
+  cancellationType: ActivityCancellationType.TRY_CANCEL,
   retry,
 });
 
@@ -68,19 +71,18 @@ export function watching(heartbeatSeconds: number): Pick<CloudWatch, 'watchAlarm
 
 /*
  * Short calls run as local activities: one event each instead of six, and no way through the server.
- * A forward write is waited for even when it is cancelled, so that going back never races it.
+ * A write is waited for even when it is cancelled, so that going back never races it. It is tried once at a
+ * time: the rollout itself tries again (write-aliases.ts), and shows each failure.
  */
-export const { shiftTraffic, finishShift, settleAliases, checkHooks } = proxyLocalActivities<Lambda>({
+export const { shiftTraffic, goBack, finishShift } = proxyLocalActivities<Lambda>({
   startToCloseTimeout: '30s',
-  scheduleToCloseTimeout: '2m',
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  retry: { initialInterval: '200ms', maximumInterval: '5s' },
+  retry: { maximumAttempts: 1 },
 });
 
-/** Tried once at a time: the rollout itself tries again, without end, and shows each failure. */
-export const { goBack } = proxyLocalActivities<Lambda>({
-  startToCloseTimeout: '30s',
-  retry: { maximumAttempts: 1 },
+export const { settleAliases, checkHooks } = proxyLocalActivities<Lambda>({
+  startToCloseTimeout: '15s',
+  retry: { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 5 },
 });
 
 export const { checkAlarms, readAlarms } = proxyLocalActivities<CloudWatch>({

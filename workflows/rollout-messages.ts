@@ -12,6 +12,7 @@ import {
   resume,
   rolloutStatus,
 } from './messages.ts';
+import type { ShiftState } from '../domain/shift.ts';
 import { now, type RolloutState, stop } from './rollout-state.ts';
 import { showAlarms } from './shift-traffic.ts';
 
@@ -20,21 +21,20 @@ export function takeMessages(state: RolloutState): void {
   setHandler(rolloutStatus, () => state.status);
   setHandler(alarmsSeen, (alarms) => showAlarms(state, alarms));
 
-  const doPromote = (ask: Partial<PromoteAsk> = {}) => {
+  const doPromote = (ask?: Partial<PromoteAsk> | null) => {
     const { shift } = state;
-    if (!shift) return '';
-    record(state, ask.full ? 'promote --full' : 'promote', ask);
-    shift.promote = ask.full ? 'full' : 'step';
+    if (!shift || state.stopped) return '';
+    record(state, ask?.full ? 'promote --full' : 'promote', ask);
+    shift.promote = ask?.full ? 'full' : 'step';
     if (shift.paused) unpause(state);
-    const next = ask.full ? 'the last' : `the next of ${shift.stepsAtSeconds.length} steps`;
-    return `promoted: the rest of the bake at step ${shift.step + 1} is skipped, going on to ${next}`;
+    return promoted(shift);
   };
   setHandler(promote, doPromote, { validator: (_ask) => refuseUnless(state, 'promote') });
   setHandler(promoteSignal, (ask) => void doPromote(ask));
 
-  const doAbort = (ask: Partial<Ask> = {}) => {
+  const doAbort = (ask?: Partial<Ask> | null) => {
     record(state, 'abort', ask);
-    stop(state, 'aborted', `Aborted by ${ask.by ?? 'a signal'}${ask.why ? `: ${ask.why}` : ''}`);
+    stop(state, 'aborted', `Aborted by ${ask?.by ?? 'a signal'}${ask?.why ? `: ${ask.why}` : ''}`);
     return state.trafficMoved
       ? 'aborted: all traffic goes back to the stable versions'
       : 'aborted: no traffic had moved';
@@ -69,8 +69,12 @@ export function takeMessages(state: RolloutState): void {
       return `recorded: ${report.status}`;
     },
     {
-      validator: ({ executionId }) => {
-        if (state.status.waitingHooks.some(({ token }) => token.endsWith(`:${executionId}`))) return;
+      // A hook may report before it returns, as CodeDeploy's hooks do; the first report counts.
+      validator: ({ executionId, status }) => {
+        const { stopped, hookReports } = state;
+        const waits = !stopped && hookReports.has(executionId) && !hookReports.get(executionId);
+        if (waits && (status === 'Succeeded' || status === 'Failed')) return;
+        if (waits) throw ApplicationFailure.nonRetryable(`A hook reports Succeeded or Failed, not ${status}.`, 'BadReport');
         throw ApplicationFailure.nonRetryable(
           'No hook is waiting for this token: it was answered before, its time is over, or the rollout has ended.',
           'NothingWaits',
@@ -80,19 +84,31 @@ export function takeMessages(state: RolloutState): void {
   );
 }
 
+function promoted({ step, stepsAtSeconds, promote }: ShiftState): string {
+  const steps = stepsAtSeconds.length;
+  if (step === steps - 1)
+    return `promoted: the rest of the bake at step ${steps} is skipped, and the shift is over`;
+  if (promote === 'full')
+    return `promoted: all bakes that are left are skipped, going on to step ${steps} of ${steps}`;
+  return `promoted: the rest of the bake at step ${step + 1} is skipped, going on to step ${step + 2} of ${steps}`;
+}
+
 function unpause(state: RolloutState): void {
   Object.assign(state.shift!, { paused: false, runningSinceMs: Date.now() });
 }
 
-function record(state: RolloutState, verb: string, { by = 'a signal', why }: Partial<Ask>): void {
+/** Any Temporal client can send a message without its argument: that must not stop the rollout. */
+function record(state: RolloutState, verb: string, ask?: Partial<Ask> | null): void {
+  const { by = 'a signal', why } = ask ?? {};
   state.status.requests.push({ verb, by, ...(why && { why }), at: now() });
   state.changes++;
 }
 
-function refuseEnded({ status, stopped }: RolloutState, verb: string): void {
-  if (status.outcome === 'running' && !stopped) return;
+function refuseEnded({ status, stopped, input }: RolloutState, verb: string): void {
+  const goesBack = stopped ?? input.settleOnly;
+  if (status.outcome === 'running' && !goesBack) return;
   throw ApplicationFailure.nonRetryable(
-    `Nothing to ${verb}: the rollout ${stopped && status.outcome === 'running' ? 'is going back already' : `has ended (${status.outcome})`}.`,
+    `Nothing to ${verb}: the rollout ${goesBack && status.outcome === 'running' ? 'is going back already' : `has ended (${status.outcome})`}.`,
     'NothingTo',
   );
 }

@@ -45,7 +45,8 @@ export interface RolloutState {
   /** From the first alias write on, going back has something to do. */
   trafficMoved: boolean;
   shift?: ShiftState;
-  hookReports: Map<string, HookReport>;
+  /** By execution id, from the moment a hook is called until its answer is taken; what it reported, once it has. */
+  hookReports: Map<string, HookReport | undefined>;
   /** Counts what happened, so that a wait can see that something did. */
   changes: number;
 }
@@ -88,7 +89,7 @@ export function newRollout(input: RolloutInput): RolloutState {
 /** Leaves the way forward; the first reason counts. */
 export function stop(state: RolloutState, outcome: Outcome, reason: string): void {
   state.changes++;
-  if (state.stopped || state.status.outcome !== 'running') return;
+  if (state.stopped || state.input.settleOnly || state.status.outcome !== 'running') return;
   state.stopped = { outcome, reason };
   state.forward.cancel();
 }
@@ -104,8 +105,9 @@ export function begin(events: LifecycleEvent[], name: EventName): LifecycleEvent
     event = { name, status: 'Pending' };
     events.push(event);
   }
-  Object.assign(event, { status: 'InProgress', startedAt: now() });
-  return event;
+  delete event.endedAt;
+  delete event.detail;
+  return Object.assign(event, { status: 'InProgress' as const, startedAt: now() });
 }
 
 export function end(event: LifecycleEvent, status: EventStatus, detail?: string): void {

@@ -28,6 +28,7 @@ import {
   type RolloutState,
 } from './rollout-state.ts';
 import { failIfMovedByOther, shiftAll, watchAlarms } from './shift-traffic.ts';
+import { writeAliases } from './write-aliases.ts';
 
 /**
  * Moves one target's aliases from the stable versions to the candidates, or back. Its workflow id is the
@@ -37,7 +38,8 @@ export async function rollout(input: RolloutInput): Promise<RolloutStatus> {
   const state = newRollout(input);
   takeMessages(state);
   try {
-    await state.forward.run(() => (input.settleOnly ? settle(state) : forward(state)));
+    if (input.settleOnly) await CancellationScope.nonCancellable(() => settle(state));
+    else await state.forward.run(() => forward(state));
     // An abort or breach may come in the moment of the last write, when no wait is left to be cancelled.
     if (state.stopped) await CancellationScope.nonCancellable(() => sendBack(state, undefined));
   } catch (error) {
@@ -80,7 +82,7 @@ async function updateStack(state: RolloutState): Promise<string[]> {
   return created;
 }
 
-/** Publishes the candidates, and checks hooks and alarms meanwhile. False when nothing is to be released. */
+/** Checks hooks and alarms, then publishes the candidates. False when nothing is to be released. */
 async function publish(state: RolloutState, created: string[]): Promise<boolean> {
   const event = begin(state.status.events, 'Publish');
   state.status.phase = 'Publish';
@@ -90,20 +92,19 @@ async function publish(state: RolloutState, created: string[]): Promise<boolean>
   const hooks = distinct(
     shifts.flatMap((s) => [...s.beforeHooks, ...s.afterHooks]).map((hook) => resolve(state, hook)),
   );
-  const [published, checked] = await Promise.all([
-    publishVersions({
-      commit: input.commit,
-      functions: input.functions.map(({ logicalId, alias, artifact }) => ({
-        logicalId,
-        functionName: resolve(state, { logicalId }),
-        ...(alias && { alias }),
-        artifact,
-        created: created.includes(logicalId),
-      })),
-    }),
-    checkAlarms({ alarms, ignored: input.ignoredAlarms }),
-    hooks.length ? checkHooks({ hooks }) : undefined,
-  ]);
+  // One after the other: Temporal's core (1.24) fails the workflow task when a local activity fails beside one not sent yet.
+  if (hooks.length) await checkHooks({ hooks });
+  const checked = await checkAlarms({ alarms, ignored: input.ignoredAlarms });
+  const published = await publishVersions({
+    commit: input.commit,
+    functions: input.functions.map(({ logicalId, alias, artifact }) => ({
+      logicalId,
+      functionName: resolve(state, { logicalId }),
+      ...(alias && { alias }),
+      artifact,
+      created: created.includes(logicalId),
+    })),
+  });
   state.published = published;
   state.status.warnings.push(...published.flatMap(({ warning }) => warning ?? []));
   state.status.alarms = checked.alarms.map((alarm) => ({
@@ -182,7 +183,12 @@ function concludeUnchanged(state: RolloutState): false {
 async function finish(state: RolloutState): Promise<void> {
   const marked = state.moves.filter(({ stableVersion }) => stableVersion);
   if (marked.length) {
-    for (const { functionName, movedByOther } of await finishShift({ moves: marked })) {
+    const onFailed = (sentence: string) =>
+      state.status.warnings.push(`the mark on an alias stays for now: ${sentence}`);
+    for (const { functionName, movedByOther } of await writeAliases(finishShift, marked, {
+      attempts: 5,
+      onFailed,
+    })) {
       if (movedByOther) functionStatus(state, functionName)!.movedByOther = movedByOther;
     }
     failIfMovedByOther(state);
@@ -195,12 +201,13 @@ async function sendBack(state: RolloutState, error: unknown): Promise<void> {
   const { status } = state;
   state.forward.cancel();
   delete state.shift;
-  const wasMoved = state.trafficMoved;
-  if (wasMoved) await allBack(state);
-  const { outcome, reason } = state.stopped ?? {
-    outcome: wasMoved ? ('rolledBack' as const) : ('failed' as const),
+  // An alias that a first deployment made has nowhere to go back to.
+  const goesBack = state.trafficMoved && state.moves.some(({ stableVersion }) => stableVersion);
+  const { outcome, reason } = (state.stopped ??= {
+    outcome: goesBack ? 'rolledBack' : 'failed',
     reason: reasonOf(error) === 'cancelled' ? 'The rollout was cancelled in Temporal.' : reasonOf(error),
-  };
+  });
+  if (goesBack) await allBack(state);
   delete status.step;
   status.outcome = outcome;
   status.reason = reason;
@@ -210,25 +217,19 @@ async function sendBack(state: RolloutState, error: unknown): Promise<void> {
 
 /** Tries until every alias is back, however long AWS is away; each failure is shown meanwhile. */
 async function allBack(state: RolloutState): Promise<void> {
-  let left = state.moves.filter(
-    ({ functionName, stableVersion }) => stableVersion && !functionStatus(state, functionName)?.movedByOther,
-  );
   const event = begin(state.status.events, 'GoBack');
   state.status.phase = 'GoBack';
-  for (let waitSeconds = 1; left.length > 0; waitSeconds = Math.min(waitSeconds * 2, 30)) {
-    const { written, failed } = await goBack({ moves: left }).catch((error) => ({
-      written: [],
-      failed: [reasonOf(error)],
-    }));
-    for (const { functionName, movedByOther } of written) {
-      const shown = functionStatus(state, functionName)!;
-      if (movedByOther) shown.movedByOther = movedByOther;
-      else shown.weightPercent = 0;
-    }
-    left = left.filter((move) => !written.some(({ functionName }) => functionName === move.functionName));
-    if (left.length === 0) break;
-    event.detail = `not all back yet, trying again: ${failed.join('; ')}`;
-    await sleep(`${waitSeconds}s`);
+  const ours = state.moves.filter(
+    ({ functionName, stableVersion }) => stableVersion && !functionStatus(state, functionName)?.movedByOther,
+  );
+  const onFailed = (sentence: string) => (event.detail = `not all back yet: ${sentence}`);
+  for (const { functionName, movedByOther } of await writeAliases(goBack, ours, {
+    attempts: Infinity,
+    onFailed,
+  })) {
+    const shown = functionStatus(state, functionName)!;
+    if (movedByOther) shown.movedByOther = movedByOther;
+    else shown.weightPercent = 0;
   }
   const shown = state.status.functions.filter(({ change }) => change === 'changed');
   end(
@@ -240,11 +241,22 @@ async function allBack(state: RolloutState): Promise<void> {
 
 /** After a rollout was ended from outside: its aliases go back, by the marks it left on them. */
 async function settle(state: RolloutState): Promise<void> {
+  const { status } = state;
   await updateStack(state);
-  const aliases = state.status.functions.map(({ functionName, alias }) => ({ functionName, alias: alias! }));
-  state.status.warnings = await settleAliases({ aliases });
-  endAll(state.status.events);
-  state.status.outcome = 'rolledBack';
+  const event = begin(status.events, 'GoBack');
+  status.phase = 'GoBack';
+  const aliases = status.functions.map(({ functionName, alias }) => ({ functionName, alias: alias! }));
+  for (let waitSeconds = 1; event.status === 'InProgress'; waitSeconds = Math.min(waitSeconds * 2, 30)) {
+    try {
+      status.warnings = await settleAliases({ aliases });
+      end(event, 'Succeeded', `${status.warnings.length} of ${aliases.length} sent back`);
+    } catch (error) {
+      event.detail = `not all back yet: ${reasonOf(error)}; trying again in ${waitSeconds} s`;
+      await sleep(`${waitSeconds}s`);
+    }
+  }
+  endAll(status.events);
+  status.outcome = status.warnings.length > 0 ? 'rolledBack' : 'failed';
 }
 
 function distinct(names: string[]): string[] {

@@ -122,6 +122,7 @@ async function buildAndPackage(input: RunInput, status: RunStatus): Promise<Buil
       const lost = error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
       if (!lost || attempt === 3) throw error;
       status.warnings.push('the build worker was lost; building again on another');
+      for (const { name } of status.events) begin(status.events, name).status = 'Pending';
     }
   }
 }
@@ -183,7 +184,11 @@ async function rollOut(
       const settled = await (await startRollout(workflowId, { ...arg, settleOnly: true })).result();
       return {
         ...settled,
-        reason: `The rollout in ${environment.name} was ended from outside. ${settled.warnings.join(' ')}`,
+        reason: [
+          `The rollout in ${environment.name} was ended from outside.`,
+          settled.reason,
+          ...settled.warnings,
+        ].join(' ').trim(),
       };
     });
   }
@@ -250,14 +255,17 @@ function unknownRollout(workflowId: string, environment: string): RolloutStatus 
 
 function takeMessages(status: RunStatus, forward: CancellationScope): void {
   setHandler(runStatus, () => status);
-  const doAbort = async (ask: Partial<Ask> = {}) => {
+  const doAbort = async (ask?: Partial<Ask> | null) => {
+    if (status.outcome !== 'running') return '';
     const current = status.rollouts.at(-1);
     if (current?.outcome === 'running') {
-      await getExternalWorkflowHandle(current.workflowId).signal(abortSignal, ask);
+      // This very run of it: the workflow id is the environment's, and may be another rollout's by now.
+      const rollout = getExternalWorkflowHandle(current.workflowId, current.firstRunId);
+      await rollout.signal(abortSignal, ask ?? {});
       return 'aborted: the rollout sends all traffic back';
     }
     status.outcome = 'aborted';
-    status.reason = `Aborted by ${ask.by ?? 'a signal'}${ask.why ? `: ${ask.why}` : ''}`;
+    status.reason = `Aborted by ${ask?.by ?? 'a signal'}${ask?.why ? `: ${ask.why}` : ''}`;
     forward.cancel();
     return 'aborted: no traffic had moved';
   };

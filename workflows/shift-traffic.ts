@@ -12,6 +12,7 @@ import { bakeLeftMs, bakeSeconds, decide, type ShiftState } from '../domain/shif
 import { reasonOf } from './failure.ts';
 import { readAlarms, shiftTraffic, watching } from './proxies.ts';
 import { begin, end, functionStatus, type RolloutState, stop } from './rollout-state.ts';
+import { writeAliases } from './write-aliases.ts';
 
 /** Moves all aliases through their plans on one clock, each step baked and watched. */
 export async function shiftAll(state: RolloutState): Promise<void> {
@@ -29,10 +30,12 @@ export async function shiftAll(state: RolloutState): Promise<void> {
     enoughTraffic: true,
     onNoTraffic: state.input.onNoTraffic,
   };
-  state.shift = shift;
   for (let next: number | undefined = 0; next !== undefined; next = await bake(state, shift)) {
-    shift.step = next;
-    await takeStep(state, shift, steps[next]!.weightsPercent);
+    await untilItMayStep(state, shift);
+    // A promotion that came while the step was held skips no bake of the next one; a full one skips them all.
+    shift.step = shift.promote === 'full' ? steps.length - 1 : next;
+    delete shift.promote;
+    await takeStep(state, shift, steps[shift.step]!.weightsPercent);
   }
   delete state.shift;
   delete state.status.step;
@@ -45,12 +48,18 @@ function planOf(state: RolloutState, functionName: string): Plan {
 }
 
 async function takeStep(state: RolloutState, shift: ShiftState, weightsPercent: number[]): Promise<void> {
-  await untilHealthy(state);
   for (const [index, move] of state.moves.entries()) move.toPercent = weightsPercent[index]!;
   state.trafficMoved = true;
-  const written = await shiftTraffic({ moves: state.moves });
-  for (const [index, move] of state.moves.entries()) {
-    const { movedByOther, revisionId } = written[index]!;
+  const event = state.status.events.find(({ name }) => name === 'AllowTraffic')!;
+  const written = await writeAliases(shiftTraffic, state.moves, {
+    attempts: 5,
+    onFailed: (sentence) => (event.detail = sentence),
+  });
+  delete event.detail;
+  for (const move of state.moves) {
+    const { movedByOther, revisionId } = written.find(
+      ({ functionName }) => functionName === move.functionName,
+    )!;
     if (movedByOther) {
       functionStatus(state, move.functionName)!.movedByOther = movedByOther;
       continue;
@@ -60,7 +69,7 @@ async function takeStep(state: RolloutState, shift: ShiftState, weightsPercent: 
   }
   failIfMovedByOther(state);
   Object.assign(shift, { runningSinceMs: Date.now(), bakedMs: 0 });
-  delete shift.promote;
+  state.shift = shift;
   showStep(state, shift);
 }
 
@@ -75,19 +84,39 @@ export function failIfMovedByOther(state: RolloutState): void {
   );
 }
 
-/** Holds the step until every alarm was read afresh and none fires: not seeing is not health. */
-async function untilHealthy(state: RolloutState): Promise<void> {
-  const alarms = state.status.alarms.map(({ name }) => name);
-  if (alarms.length === 0) return;
+/** Holds the next step while paused, and until every alarm was read afresh and none fires: not seeing is not health. */
+async function untilItMayStep(state: RolloutState, shift: ShiftState): Promise<void> {
   for (let waitSeconds = 1; ; waitSeconds = Math.min(waitSeconds * 2, 60)) {
-    const seen = await readAlarms({ alarms, ignored: state.input.ignoredAlarms });
-    showAlarms(state, seen);
-    failOnBreach(state, seen);
-    const blind = unreadable(seen);
-    if (!blind) return;
-    if (state.status.step) state.status.step.hold = `${blind}; reading again every ${waitSeconds} s`;
-    await sleep(`${waitSeconds}s`);
+    if (shift.paused) {
+      showHold(state, shift, 'paused');
+      await condition(() => !shift.paused);
+    }
+    const blind = await lookAtAlarms(state);
+    if (blind) {
+      showHold(state, shift, `${blind}; reading again in ${waitSeconds} s`);
+      await sleep(`${waitSeconds}s`);
+    } else if (!shift.paused) return;
   }
+}
+
+/** Why the alarms cannot be told to be healthy; nothing when they are. Throws AlarmActive at a breach. */
+async function lookAtAlarms(state: RolloutState): Promise<string | undefined> {
+  const alarms = state.status.alarms.map(({ name }) => name);
+  const ignored = state.input.ignoredAlarms;
+  if (alarms.length === 0) return undefined;
+  const seen = await readAlarms({ alarms, ignored }).catch((error): AlarmState[] => {
+    if (isCancellation(error)) throw error;
+    return alarms.map((name) => ({ name, state: 'UNREADABLE', reason: reasonOf(error) }));
+  });
+  showAlarms(state, seen);
+  failOnBreach(state, seen);
+  return unreadable(seen.filter(({ name }) => !ignored.includes(name)));
+}
+
+/** Before the first step there is no step yet to show the hold of. */
+function showHold(state: RolloutState, shift: ShiftState, hold: string): void {
+  if (state.shift) showStep(state, shift, hold);
+  else state.status.events.find(({ name }) => name === 'AllowTraffic')!.detail = hold;
 }
 
 export function showAlarms(state: RolloutState, seen: AlarmState[]): void {
@@ -118,6 +147,7 @@ async function bake(state: RolloutState, shift: ShiftState): Promise<number | un
       showStep(state, shift, decision.kind === 'wait' ? decision.hold : undefined);
       if (decision.kind === 'goBack') throw ApplicationFailure.nonRetryable(decision.reason, 'NoTraffic');
       if (decision.kind !== 'wait' && decision.warning) state.status.warnings.push(decision.warning);
+      if (decision.kind !== 'wait') delete shift.promote;
       if (decision.kind === 'advance') return decision.toStep;
       if (decision.kind === 'done') return undefined;
       const seen = state.changes;
@@ -132,10 +162,11 @@ async function bake(state: RolloutState, shift: ShiftState): Promise<number | un
 
 function showStep(state: RolloutState, shift: ShiftState, hold?: string): void {
   const leftMs = bakeLeftMs(shift, Date.now());
+  const { step: shown } = state.status;
   state.status.step = {
     number: shift.step + 1,
     of: shift.stepsAtSeconds.length,
-    startedAt: new Date(shift.runningSinceMs - shift.bakedMs).toISOString(),
+    startedAt: shown?.number === shift.step + 1 ? shown.startedAt : new Date(shift.runningSinceMs).toISOString(),
     ...(!shift.paused && !hold && { endsAt: new Date(Date.now() + leftMs).toISOString() }),
     secondsLeft: Math.round(leftMs / 1000),
     paused: shift.paused,
