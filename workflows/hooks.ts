@@ -83,5 +83,7 @@ async function reported(
   state.status.waitingHooks.push(waiting);
   await condition(() => state.hookReports.get(executionId) !== undefined, `${answerWithinSeconds}s`);
   state.status.waitingHooks = state.status.waitingHooks.filter(({ token }) => token !== waiting.token);
-  return state.hookReports.get(executionId) ?? { status: 'Failed', reason: 'it did not answer within one hour' };
+  return (
+    state.hookReports.get(executionId) ?? { status: 'Failed', reason: 'it did not answer within one hour' }
+  );
 }

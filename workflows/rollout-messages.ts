@@ -74,7 +74,11 @@ export function takeMessages(state: RolloutState): void {
         const { stopped, hookReports } = state;
         const waits = !stopped && hookReports.has(executionId) && !hookReports.get(executionId);
         if (waits && (status === 'Succeeded' || status === 'Failed')) return;
-        if (waits) throw ApplicationFailure.nonRetryable(`A hook reports Succeeded or Failed, not ${status}.`, 'BadReport');
+        if (waits)
+          throw ApplicationFailure.nonRetryable(
+            `A hook reports Succeeded or Failed, not ${status}.`,
+            'BadReport',
+          );
         throw ApplicationFailure.nonRetryable(
           'No hook is waiting for this token: it was answered before, its time is over, or the rollout has ended.',
           'NothingWaits',

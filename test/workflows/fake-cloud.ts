@@ -1,0 +1,131 @@
+import { Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { createCloudFormationActivities, StackResult } from '../../activities/cloudformation.ts';
+import type { createCloudWatchActivities } from '../../activities/cloudwatch.ts';
+import { createLambdaActivities } from '../../activities/lambda.ts';
+import { type AlarmState, findBreach } from '../../domain/alarm.ts';
+import { FakeLambda, type Write } from './fake-lambda.ts';
+
+/** When something begins to be so, in minutes from the start of the test. */
+type Since<T> = [minute: number, value: T];
+
+const never = 100_000;
+
+/**
+ * What the activities of a rollout act on, in memory: Lambda's real activities over a Lambda that is a map, and
+ * alarms and calls that change at set times of the server's clock. A watch ends its attempt at once and asks to be
+ * tried again at the next change: an activity that runs would hold the time-skipping server's clock.
+ */
+export class FakeCloud {
+  readonly lambda = new FakeLambda();
+  readonly alarms = new Map<string, Since<AlarmState['state']>[]>();
+  /** How often each candidate has been called. */
+  calls: Since<number>[] = [[0, 0]];
+  readonly stacks: StackResult[] = [];
+  stack: () => StackResult | Promise<StackResult> = () => ({
+    resources: {},
+    created: [],
+    detail: 'nothing to change',
+    skipped: true,
+  });
+  readonly writes: (Write & { minute: number })[] = [];
+  readonly #clockMs: () => Promise<number>;
+  readonly #signalAlarms: (alarms: AlarmState[]) => Promise<void>;
+  #startMs = 0;
+
+  constructor(
+    clockMs: () => Promise<number>,
+    signalAlarms: (workflowId: string, alarms: AlarmState[]) => Promise<void>,
+  ) {
+    this.#clockMs = clockMs;
+    this.#signalAlarms = (alarms) =>
+      signalAlarms(Context.current().info.workflowExecution!.workflowId, alarms);
+    this.lambda.onWrite = async (write) =>
+      this.writes.push({ ...write, minute: Math.round(await this.minute()) });
+  }
+
+  async start(): Promise<void> {
+    this.#startMs = await this.#clockMs();
+  }
+
+  async minute(): Promise<number> {
+    return ((await this.#clockMs()) - this.#startMs) / 60_000;
+  }
+
+  /** `[minute, percent]` of each write of a function's alias that moved traffic to or from the candidate. */
+  weights(functionName: string, candidate = '42'): [number, number][] {
+    return this.writes
+      .filter((write) => write.functionName === functionName)
+      .map(({ minute, version, additional }): [number, number] => [
+        minute,
+        version === candidate ? 100 : (additional?.[1] ?? 0),
+      ])
+      .filter(([, percent], index, all) => percent !== all[index - 1]?.[1]);
+  }
+
+  activities(): Activities {
+    return {
+      ...createLambdaActivities({ lambda: this.lambda.client }),
+      ...this.#cloudwatch(),
+      ...this.#cloudformation(),
+    };
+  }
+
+  async #seen(names: string[]): Promise<AlarmState[]> {
+    const minute = await this.minute();
+    return names.map((name) => ({
+      name,
+      state: at(this.alarms.get(name)!, minute),
+      reason: `at minute ${Math.round(minute)}.`,
+    }));
+  }
+
+  #cloudwatch(): CloudWatch {
+    const seen = (names: string[]) => this.#seen(names);
+    return {
+      checkAlarms: async ({ alarms, ignored }) => {
+        const states = await seen(alarms);
+        const breach = findBreach(states, ignored);
+        return {
+          alarms: states.map((each) => ({ ...each, neverOk: each.state === 'INSUFFICIENT_DATA' })),
+          ...(breach && { breach }),
+        };
+      },
+      readAlarms: ({ alarms }) => seen(alarms),
+      watchAlarms: async ({ alarms, ignored }) => {
+        const states = await seen(alarms);
+        await this.#signalAlarms(states);
+        const changes = alarms.flatMap((name) => this.alarms.get(name)!.map(([minute]) => minute));
+        return findBreach(states, ignored) ?? (await this.#againAtNext(changes));
+      },
+      waitForTraffic: async ({ minInvocations }) => {
+        if (at(this.calls, await this.minute()) < minInvocations)
+          await this.#againAtNext(this.calls.map(([minute]) => minute));
+      },
+    };
+  }
+
+  async #againAtNext(minutes: number[]): Promise<never> {
+    const now = await this.minute();
+    const next = Math.min(...minutes.filter((minute) => minute > now), never);
+    throw ApplicationFailure.create({ message: 'not yet', nextRetryDelay: Math.ceil((next - now) * 60_000) });
+  }
+
+  #cloudformation(): ReturnType<typeof createCloudFormationActivities> {
+    return {
+      deployStack: async () => {
+        this.stacks.push(await this.stack());
+        return this.stacks.at(-1)!;
+      },
+    };
+  }
+}
+
+type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
+type Activities = ReturnType<typeof createLambdaActivities> &
+  CloudWatch &
+  ReturnType<typeof createCloudFormationActivities>;
+
+function at<T>(times: Since<T>[], minute: number): T {
+  return times.findLast(([since]) => since <= minute)![1];
+}
