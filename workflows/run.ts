@@ -119,12 +119,19 @@ async function buildAndPackage(input: RunInput, status: RunStatus): Promise<Buil
     try {
       return await tryBuildAndPackage(input, status);
     } catch (error) {
-      const lost = error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
-      if (!lost || attempt === 3) throw error;
+      if (!lostWorker(error) || attempt === 3) throw error;
       status.warnings.push('the build worker was lost; building again on another');
       for (const { name } of status.events) begin(status.events, name).status = 'Pending';
     }
   }
+}
+
+function lostWorker(error: unknown): boolean {
+  if (!(error instanceof ActivityFailure)) return false;
+  const { cause } = error;
+  return (
+    cause instanceof TimeoutFailure || (cause instanceof ApplicationFailure && cause.type === 'WorkspaceLost')
+  );
 }
 
 async function tryBuildAndPackage(
@@ -188,7 +195,9 @@ async function rollOut(
           `The rollout in ${environment.name} was ended from outside.`,
           settled.reason,
           ...settled.warnings,
-        ].join(' ').trim(),
+        ]
+          .join(' ')
+          .trim(),
       };
     });
   }
