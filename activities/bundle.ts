@@ -292,9 +292,11 @@ async function esbuild(options: BuildOptions & { write: false; metafile: true },
   try {
     return await build(options);
   } catch (error) {
-    const { errors } = error as BuildFailure;
+    const { errors, message } = error as BuildFailure;
+    // esbuild's process ends with its worker's; that is no fault of the source, and another try finds a new one.
+    if (/The service (was stopped|is no longer running)/.test(message)) throw error;
     const who = group.map(({ fn }) => fn.logicalId).join(', ');
-    const lines = errors?.length ? errors.map(messageLine).join('\n') : (error as Error).message;
+    const lines = errors?.length ? errors.map(messageLine).join('\n') : message;
     throw ApplicationFailure.nonRetryable(`esbuild could not bundle ${who}:\n${lines}`, 'BuildFailed');
   }
 }

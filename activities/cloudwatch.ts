@@ -7,7 +7,7 @@ import {
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AlarmState, type Breach, findBreach, readingOf, unreadable } from '../domain/alarm.ts';
+import { type AlarmState, type Breach, findBreach, readingOf } from '../domain/alarm.ts';
 import { AlarmReader, type Reading } from './alarm-reader.ts';
 
 export interface AlarmsInput {

@@ -481,11 +481,11 @@ async function functionArn(lambda: LambdaClient, functionName: string): Promise<
 }
 
 /** Exported for its table of answers in the tests. */
-export function readHookAnswer(payload: string, functionError?: string): HookAnswer {
+function readHookAnswer(payload: string, functionError?: string): HookAnswer {
   const value = parseJson(payload);
   if (functionError) return { status: 'Failed', reason: `it threw ${value?.errorMessage ?? functionError}` };
   if (value?.status === 'Succeeded' || value?.status === 'Failed') {
-    return { status: value.status, ...(value.reason !== undefined && { reason: String(value.reason) }) };
+    return { status: value.status, ...(typeof value.reason === 'string' && { reason: value.reason }) };
   }
   if (value?.status === undefined) return { status: 'Later' };
   return {

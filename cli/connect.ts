@@ -12,7 +12,10 @@ const connectWithinMs = 3_000;
 export async function withTemporal<T>(work: (client: Client) => Promise<T>): Promise<T> {
   const { connectionOptions, namespace } = loadClientConnectConfig();
   const address = connectionOptions.address ?? 'localhost:7233';
-  const connection = await Connection.connect({ ...connectionOptions, connectTimeout: connectWithinMs }).catch(() => {
+  const connection = await Connection.connect({
+    ...connectionOptions,
+    connectTimeout: connectWithinMs,
+  }).catch(() => {
     throw new CliError(
       `Temporal does not answer at ${address}. Start it (pipeline local up), or point TEMPORAL_ADDRESS or your Temporal profile to it.`,
       1,

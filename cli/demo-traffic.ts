@@ -17,6 +17,7 @@ export class Traffic {
   #count: TrafficCount = none();
   #callers = 0;
   #timer: NodeJS.Timeout | undefined;
+  #onAnswer: () => void = () => {};
   readonly #underWay = new Set<Promise<void>>();
 
   constructor(functionName: string) {
@@ -28,6 +29,13 @@ export class Traffic {
       const call = this.#call(this.#callers++).finally(() => this.#underWay.delete(call));
       this.#underWay.add(call);
     }, 1000 / requestsPerSecond);
+  }
+
+  /** Resolves when so many requests have been answered since the count was last taken. */
+  answered(requests: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onAnswer = () => this.#count.requests >= requests && resolve();
+    });
   }
 
   async stop(): Promise<void> {
@@ -45,8 +53,15 @@ export class Traffic {
   }
 
   async #call(caller: number): Promise<void> {
-    const order = { items: [{ name: 'tea', price: 4, quantity: 3 }], ...(caller % 5 === 0 && { coupon: 'AUTUMN' }) };
-    const command = new InvokeCommand({ FunctionName: this.#functionName, Qualifier: 'live', Payload: JSON.stringify(order) });
+    const order = {
+      items: [{ name: 'tea', price: 4, quantity: 3 }],
+      ...(caller % 5 === 0 && { coupon: 'AUTUMN' }),
+    };
+    const command = new InvokeCommand({
+      FunctionName: this.#functionName,
+      Qualifier: 'live',
+      Payload: JSON.stringify(order),
+    });
     try {
       const { FunctionError: error, ExecutedVersion: version = 'unknown' } = await this.#lambda.send(command);
       this.#count.versions[version] = (this.#count.versions[version] ?? 0) + 1;
@@ -55,6 +70,7 @@ export class Traffic {
       this.#count.failedRequests++;
     }
     this.#count.requests++;
+    this.#onAnswer();
   }
 }
 

@@ -50,11 +50,19 @@ const stories: Story[] = [
       'pipeline.yaml': 'application: checkout\nstrategy: { canary: { percent: 10, bake: 20s } }\n',
       [handlerPath]: checkout(''),
     },
-    check: ({ status }) => status.outcome !== 'succeeded' && `it ended ${status.outcome}`,
+    check: ({ status, traffic }) => {
+      if (status.outcome !== 'succeeded') return `it ended ${status.outcome}`;
+      return (
+        (traffic.requests === 0 || traffic.failedRequests > 0) &&
+        `${traffic.failedRequests} of ${traffic.requests} requests failed`
+      );
+    },
   },
   {
     name: 'canary to 100 %',
-    files: { [handlerPath]: checkout("  if (order.items.length === 0) throw new Error('an empty order');\n") },
+    files: {
+      [handlerPath]: checkout("  if (order.items.length === 0) throw new Error('an empty order');\n"),
+    },
     check: ({ status, weightsSeen, traffic }) => {
       if (status.outcome !== 'succeeded') return `it ended ${status.outcome}`;
       if (weightsSeen.join() !== '10,100') return `the weights were ${weightsSeen.join()}`;
@@ -72,7 +80,9 @@ const stories: Story[] = [
   },
   {
     name: 'caught by an alarm',
-    files: { [handlerPath]: checkout("  if (order.coupon) throw new Error(`no such coupon: ${order.coupon}`);\n") },
+    files: {
+      [handlerPath]: checkout('  if (order.coupon) throw new Error(`no such coupon: ${order.coupon}`);\n'),
+    },
     check: ({ status, weightsSeen, traffic }) => {
       if (status.outcome !== 'rolledBack') return `it ended ${status.outcome}`;
       if (weightsSeen.join() !== '10,0') return `the weights were ${weightsSeen.join()}`;
@@ -85,21 +95,30 @@ const stories: Story[] = [
 export async function demo({ report }: { report?: string }): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-demo-'));
   const writes: AliasWrite[] = [];
-  const cloud = await startLocalCloud({ onProgress: (line) => print(pc.dim(line)), onAliasWrite: (write) => writes.push(write) });
+  const cloud = await startLocalCloud({
+    onProgress: (line) => print(pc.dim(line)),
+    onAliasWrite: (write) => writes.push(write),
+  });
   Object.assign(process.env, pointedAt(cloud.env));
   const worker = await startLocalWorker(cloud);
   let traffic: Traffic | undefined;
   try {
     await worker.ready;
-    say(`Temporal at ${cloud.temporalAddress}, AWS at ${cloud.awsEndpoint}, a worker; the application is in ${folder}`);
+    say(
+      `Temporal at ${cloud.temporalAddress}, AWS at ${cloud.awsEndpoint}, a worker; the application is in ${folder}`,
+    );
     await pipeline(cloud, folder, ['init'], 'shown');
     git(folder, 'init', '--quiet', '--initial-branch=main');
     const told: Told[] = [];
     for (const story of stories) {
       say(`${told.length + 1}. ${story.name}`);
       const result = await tell(cloud, folder, story, writes, traffic);
+      if (!traffic) {
+        traffic = firstTraffic(result);
+        await traffic?.answered(20);
+        if (traffic) result.traffic = await traffic.taken();
+      }
       told.push(result);
-      traffic ??= await firstTraffic(result);
     }
     conclude(told, report);
   } finally {
@@ -110,10 +129,26 @@ export async function demo({ report }: { report?: string }): Promise<void> {
   }
 }
 
-async function tell(cloud: LocalCloud, folder: string, { name, files }: Story, writes: AliasWrite[], traffic?: Traffic): Promise<Told> {
+async function tell(
+  cloud: LocalCloud,
+  folder: string,
+  { name, files }: Story,
+  writes: AliasWrite[],
+  traffic?: Traffic,
+): Promise<Told> {
   for (const [path, text] of Object.entries(files)) writeFileSync(join(folder, path), text);
   git(folder, 'add', '--all');
-  git(folder, '-c', 'user.name=Demo', '-c', 'user.email=demo@example.com', 'commit', '--quiet', '--message', name);
+  git(
+    folder,
+    '-c',
+    'user.name=Demo',
+    '-c',
+    'user.email=demo@example.com',
+    'commit',
+    '--quiet',
+    '--message',
+    name,
+  );
   await traffic?.taken();
   writes.length = 0;
   const startedMs = Date.now();
@@ -126,7 +161,7 @@ async function tell(cloud: LocalCloud, folder: string, { name, files }: Story, w
 }
 
 /** The first deploy makes the alias; from then on it has callers. */
-async function firstTraffic({ status }: Told): Promise<Traffic | undefined> {
+function firstTraffic({ status }: Told): Traffic | undefined {
   const functionName = status.rollouts[0]?.functions[0]?.functionName;
   if (status.outcome !== 'succeeded' || !functionName) return undefined;
   const traffic = new Traffic(functionName);
@@ -138,7 +173,9 @@ async function firstTraffic({ status }: Told): Promise<Traffic | undefined> {
 function weightsOf(writes: AliasWrite[], { rollouts }: RunStatus): number[] {
   const candidate = rollouts[0]?.functions[0]?.candidateVersion ?? '';
   const weights = writes.map(({ written }) =>
-    written.FunctionVersion === candidate ? 100 : Math.round((written.RoutingConfig?.AdditionalVersionWeights?.[candidate] ?? 0) * 100),
+    written.FunctionVersion === candidate
+      ? 100
+      : Math.round((written.RoutingConfig?.AdditionalVersionWeights?.[candidate] ?? 0) * 100),
   );
   return weights.filter((weight, index) => weight !== weights[index - 1]);
 }
@@ -192,8 +229,11 @@ function reportOf(ok: boolean, told: Told[]) {
 
 function table(rows: Record<string, string | number>[]): void {
   const columns = Object.keys(rows[0] ?? {});
-  const widths = columns.map((column) => Math.max(column.length, ...rows.map((row) => String(row[column]).length)));
-  const line = (cells: (string | number)[]) => print(cells.map((cell, index) => String(cell).padEnd(widths[index]!)).join('  '));
+  const widths = columns.map((column) =>
+    Math.max(column.length, ...rows.map((row) => String(row[column]).length)),
+  );
+  const line = (cells: (string | number)[]) =>
+    print(cells.map((cell, index) => String(cell).padEnd(widths[index]!)).join('  '));
   line(columns);
   for (const row of rows) line(Object.values(row));
 }

@@ -35,7 +35,7 @@ export async function up(options: { worker: boolean; json?: boolean }): Promise<
   const told = untilToldToEnd();
   let worker: Worker | undefined;
   try {
-    if (options.worker) worker = await startWorker(cloud);
+    if (options.worker) worker = await startLocalWorker(cloud);
     const failed = worker ? workerFailed(worker.child) : never;
     await Promise.race([worker?.ready, told, failed]);
     const record = recordOf(cloud, worker !== undefined);
@@ -99,7 +99,7 @@ interface Worker {
 }
 
 /** A worker of this very command. */
-async function startWorker(cloud: LocalCloud): Promise<Worker> {
+export async function startLocalWorker(cloud: LocalCloud): Promise<Worker> {
   const command = process.argv[1];
   if (!command)
     throw new Error('The path of the pipeline command is unknown, so no worker could be started.');

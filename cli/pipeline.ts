@@ -21,10 +21,7 @@ const program = new Command('pipeline')
   });
 
 function verb(name: string, description: string, example: string): Command {
-  return program
-    .command(name)
-    .description(description)
-    .addHelpText('after', `\nExample:\n  $ ${example}`);
+  return program.command(name).description(description).addHelpText('after', `\nExample:\n  $ ${example}`);
 }
 
 const json = () => new Option('--json', 'print JSON');
@@ -33,7 +30,11 @@ verb('validate [dir]', 'Read the pipeline and its template, and name every mista
   .addOption(json())
   .action(async (dir = '.', options) => (await import('./definition.ts')).validate(dir, options));
 
-verb('plan [dir]', 'Show each step with its weight and the time it would be reached', 'pipeline plan --strategy Canary10Percent5Minutes')
+verb(
+  'plan [dir]',
+  'Show each step with its weight and the time it would be reached',
+  'pipeline plan --strategy Canary10Percent5Minutes',
+)
   .option('--strategy <name>', 'show this strategy instead of a pipeline')
   .option('--env <name>', 'the environment whose plan to show (default: the first)')
   .addOption(json())
@@ -46,7 +47,10 @@ verb('init [dir]', 'Write a working sample application', 'pipeline init checkout
 verb('start [dir]', 'Start a run of a commit', 'pipeline start --commit HEAD')
   .option('--commit <rev>', 'the commit to release', 'HEAD')
   .option('--env <name>', 'only this environment')
-  .option('--source <url>', 'where workers fetch the commit (default: `source` in pipeline.yaml, or this repository)')
+  .option(
+    '--source <url>',
+    'where workers fetch the commit (default: `source` in pipeline.yaml, or this repository)',
+  )
   .option('--ignore-alarm <name...>', 'go on although this alarm fires; recorded in the status')
   .option('--why <text>', 'why, for the record')
   .option('--watch', 'follow the run to its end')
@@ -57,7 +61,11 @@ verb('status [run]', 'Show a run (default: the latest)', 'pipeline status checko
   .addOption(json())
   .action(async (run, options) => (await import('./runs.ts')).status(run, options));
 
-verb('watch [run]', 'Follow a run to its end (default: the latest); exit status 1 if it fails', 'pipeline watch')
+verb(
+  'watch [run]',
+  'Follow a run to its end (default: the latest); exit status 1 if it fails',
+  'pipeline watch',
+)
   .option('--timeout <duration>', 'stop watching after this long; the run goes on')
   .addOption(json())
   .action(async (run, options) => (await import('./watch.ts')).watch(run, options));
@@ -80,7 +88,11 @@ for (const [name, description] of [
   if (name === 'promote') command.option('--full', 'skip all steps that are left');
 }
 
-verb('hook <token> <status>', 'Report for a hook that answers later: Succeeded or Failed', 'pipeline hook eyJ3… Succeeded')
+verb(
+  'hook <token> <status>',
+  'Report for a hook that answers later: Succeeded or Failed',
+  'pipeline hook eyJ3… Succeeded',
+)
   .option('--reason <text>', 'shown in the status')
   .addOption(json())
   .action(async (token, status, options) => (await import('./runs.ts')).hook(token, status, options));
@@ -90,14 +102,20 @@ verb('worker', 'Run a worker: it builds, deploys and watches', 'pipeline worker'
   .option('--alarm-poll <duration>', 'how often alarms are read', '1s')
   .action(async (options) => (await import('./worker.ts')).worker(options));
 
-verb('doctor', 'Say what is installed, reachable or missing, and the command that mends it', 'pipeline doctor')
+verb(
+  'doctor',
+  'Say what is installed, reachable or missing, and the command that mends it',
+  'pipeline doctor',
+)
   .addOption(json())
   .action(async (options) => (await import('./doctor.ts')).doctor(options));
 
 const local = verb('local', 'The local cloud: Temporal and AWS on this machine', 'pipeline local up');
 local
   .command('up')
-  .description('Start Temporal, AWS (ministack behind the edge) and a worker, and say what runs where; Ctrl-C takes all down')
+  .description(
+    'Start Temporal, AWS (ministack behind the edge) and a worker, and say what runs where; Ctrl-C takes all down',
+  )
   .option('--no-worker', 'start no worker')
   .addOption(json())
   .action(async (options) => (await import('./local.ts')).up(options));

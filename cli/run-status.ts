@@ -10,8 +10,12 @@ const queryWithinMs = 8_000;
 /** A run and its rollouts as one value. Throws a CliError where there is no such run, or no worker to answer. */
 export async function readStatus(client: Client, run: string): Promise<RunStatus> {
   const status = await asked(client, () => client.workflow.getHandle(run).query(runStatus));
-  const rollouts = status.rollouts.map((rollout) => (rollout.outcome === 'running' ? readRollout(client, rollout) : rollout));
-  return { ...status, rollouts: await Promise.all(rollouts) };
+  const rollouts = await Promise.all(
+    status.rollouts.map(async (rollout) =>
+      rollout.outcome === 'running' ? readRollout(client, rollout) : rollout,
+    ),
+  );
+  return { ...status, rollouts };
 }
 
 async function readRollout(client: Client, known: RolloutStatus): Promise<RolloutStatus> {
@@ -41,7 +45,10 @@ export async function requireWorker(client: Client): Promise<void> {
     taskQueueType: 1,
   });
   if (pollers?.length) return;
-  throw new CliError(`No worker polls the task queue "${deployQueue}", so no run can go on. Start one: pipeline worker`, 1);
+  throw new CliError(
+    `No worker polls the task queue "${deployQueue}", so no run can go on. Start one: pipeline worker`,
+    1,
+  );
 }
 
 /** One line of `pipeline list`. */
@@ -59,16 +66,21 @@ export interface RunSummary {
 /** The newest runs first. */
 export async function listRuns(client: Client, limit: number): Promise<RunSummary[]> {
   const runs: RunSummary[] = [];
-  for await (const { workflowId, startTime, closeTime, memo, status } of client.workflow.list({ query: `WorkflowType = 'run'` })) {
+  for await (const { workflowId, startTime, closeTime, memo, status } of client.workflow.list({
+    query: `WorkflowType = 'run'`,
+  })) {
+    const noted = (memo ?? {}) as Partial<
+      Record<'application' | 'commit' | 'startedBy' | 'outcome' | 'reason', string>
+    >;
     runs.push({
       run: workflowId,
-      application: String(memo?.application ?? ''),
-      commit: String(memo?.commit ?? ''),
-      startedBy: String(memo?.startedBy ?? ''),
+      application: noted.application ?? '',
+      commit: noted.commit ?? '',
+      startedBy: noted.startedBy ?? '',
       startedAt: startTime.toISOString(),
       ...(closeTime && { endedAt: closeTime.toISOString() }),
-      outcome: String(memo?.outcome ?? (status.name === 'RUNNING' ? 'running' : status.name.toLowerCase())),
-      ...(memo?.reason !== undefined && { reason: String(memo.reason) }),
+      outcome: noted.outcome ?? (status.name === 'RUNNING' ? 'running' : status.name.toLowerCase()),
+      ...(noted.reason && { reason: noted.reason }),
     });
     // Temporal lists open runs first, then by when they ended: enough are read for the newest to be among them.
     if (runs.length >= limit + 100) break;
@@ -83,7 +95,10 @@ export async function findRun(client: Client, name?: string): Promise<string> {
   const matching = name ? runs.filter(({ run }) => run.startsWith(name)) : runs.slice(0, 1);
   if (matching.length === 1) return matching[0]!.run;
   const some = runs.slice(0, 5).map(({ run }) => run);
-  if (matching.length > 1) throw new CliError(`${name} could be any of ${matching.map(({ run }) => run).join(', ')}. Write more of it.`);
+  if (matching.length > 1)
+    throw new CliError(
+      `${name} could be any of ${matching.map(({ run }) => run).join(', ')}. Write more of it.`,
+    );
   if (some.length === 0) throw new CliError('There is no run yet. Start one: pipeline start');
   throw new CliError(`There is no run ${name}. The latest: ${some.join(', ')} (pipeline list shows more).`);
 }

@@ -1,4 +1,8 @@
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  type Client,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import { execFile } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { basename, resolve } from 'node:path';
@@ -42,15 +46,25 @@ export async function start(dir: string, options: StartOptions): Promise<void> {
 
 async function runInput(dir: string, options: StartOptions): Promise<RunInput> {
   const root = await git(dir, ['rev-parse', '--show-toplevel']).catch(() => {
-    throw new CliError(`${resolve(dir)} is not in a git repository, and a run releases a commit. Make one: git init && git add . && git commit`);
+    throw new CliError(
+      `${resolve(dir)} is not in a git repository, and a run releases a commit. Make one: git init && git add . && git commit`,
+    );
   });
   const folder = (await git(dir, ['rev-parse', '--show-prefix'])).replace(/\/$/, '');
-  const commit = await git(dir, ['rev-parse', '--verify', '--quiet', '--end-of-options', `${options.commit}^{commit}`]).catch(() => {
-    throw new CliError(`There is no commit ${options.commit} in ${root}. Fetch it, or write another (git log shows them).`);
+  const commit = await git(dir, [
+    'rev-parse',
+    '--verify',
+    '--quiet',
+    '--end-of-options',
+    `${options.commit}^{commit}`,
+  ]).catch(() => {
+    throw new CliError(
+      `There is no commit ${options.commit} in ${root}. Fetch it, or write another (git log shows them).`,
+    );
   });
   const declared = await declaredAt(root, commit, folder);
   return {
-    application: String(declared.application ?? basename(folder || root)).replaceAll(/[^A-Za-z0-9-]/g, '-'),
+    application: (declared.application ?? basename(folder || root)).replaceAll(/[^A-Za-z0-9-]/g, '-'),
     source: options.source ?? declared.source ?? root,
     commit,
     folder,
@@ -62,7 +76,11 @@ async function runInput(dir: string, options: StartOptions): Promise<RunInput> {
 }
 
 /** What pipeline.yaml says at that commit; whether it is right is for the run to find out. */
-async function declaredAt(root: string, commit: string, folder: string): Promise<{ application?: string; source?: string }> {
+async function declaredAt(
+  root: string,
+  commit: string,
+  folder: string,
+): Promise<{ application?: string; source?: string }> {
   const path = folder ? `${folder}/pipeline.yaml` : 'pipeline.yaml';
   try {
     return parse(await git(root, ['show', `${commit}:${path}`])) ?? {};
@@ -111,7 +129,8 @@ export async function status(name: string | undefined, { json }: Json): Promise<
 /** `pipeline list`. */
 export async function list({ json, limit }: Json & { limit: string }): Promise<void> {
   const count = Number(limit);
-  if (!Number.isInteger(count) || count < 1) throw new CliError(`--limit takes a whole number from 1, not ${limit}.`);
+  if (!Number.isInteger(count) || count < 1)
+    throw new CliError(`--limit takes a whole number from 1, not ${limit}.`);
   const runs = await withTemporal((client) => listRuns(client, count));
   if (json) return printJson(runs);
   for (const line of renderList(runs, Date.now())) print(line);
@@ -128,11 +147,18 @@ export async function message(
     const { rollouts, outcome, reason, events } = await readStatus(client, run);
     const rollout = rollouts.find((each) => each.outcome === 'running');
     if (!rollout && (verb !== 'abort' || outcome !== 'running')) {
-      const now = outcome === 'running' ? `is at ${events.find((e) => e.status === 'InProgress')?.name}` : `has ended (${outcome})`;
-      throw new CliError(`Nothing to ${verb}: ${run} ${now}.${outcome !== 'running' && reason ? ` ${reason}` : ''}`);
+      const now =
+        outcome === 'running'
+          ? `is at ${events.find((e) => e.status === 'InProgress')?.name}`
+          : `has ended (${outcome})`;
+      throw new CliError(
+        `Nothing to ${verb}: ${run} ${now}.${outcome !== 'running' && reason ? ` ${reason}` : ''}`,
+      );
     }
     const ask = { by: who(), ...(why && { why }), ...(full && { full }) };
-    const handle = rollout ? client.workflow.getHandle(rollout.workflowId, rollout.firstRunId) : client.workflow.getHandle(run);
+    const handle = rollout
+      ? client.workflow.getHandle(rollout.workflowId, rollout.firstRunId)
+      : client.workflow.getHandle(run);
     return { run, answer: await answered(() => handle.executeUpdate(messages[verb], { args: [ask] })) };
   });
   if (json) return printJson({ run, answer });
@@ -140,12 +166,19 @@ export async function message(
 }
 
 /** `pipeline hook`: the report of a hook that answers later. */
-export async function hook(token: string, status: string, { json, reason }: Json & { reason?: string }): Promise<void> {
+export async function hook(
+  token: string,
+  status: string,
+  { json, reason }: Json & { reason?: string },
+): Promise<void> {
   const [, workflowId, executionId] = /^(.+):([0-9a-f-]{36})$/.exec(token) ?? [];
   if (!workflowId || !executionId) {
-    throw new CliError(`${token} is not a hook's token. The hook is given it as LifecycleEventHookExecutionId; pipeline status shows it.`);
+    throw new CliError(
+      `${token} is not a hook's token. The hook is given it as LifecycleEventHookExecutionId; pipeline status shows it.`,
+    );
   }
-  if (status !== 'Succeeded' && status !== 'Failed') throw new CliError(`A hook reports Succeeded or Failed, not ${status}.`);
+  if (status !== 'Succeeded' && status !== 'Failed')
+    throw new CliError(`A hook reports Succeeded or Failed, not ${status}.`);
   const report = { executionId, status, ...(reason && { reason }) } as const;
   const answer = await withTemporal((client) =>
     answered(() => client.workflow.getHandle(workflowId).executeUpdate(reportHook, { args: [report] })),

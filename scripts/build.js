@@ -28,7 +28,8 @@ const shared = {
 /** The worker is a build of its own: Temporal's worker and its activities must share one copy of each package. */
 const workerApart = {
   name: 'worker-apart',
-  setup: (build) => build.onResolve({ filter: /worker\/main\.ts$/ }, () => ({ path: './worker.js', external: true })),
+  setup: (build) =>
+    build.onResolve({ filter: /worker\/main\.ts$/ }, () => ({ path: './worker.js', external: true })),
 };
 const [{ code }] = await Promise.all([
   bundleWorkflowCode({ workflowsPath: `${root}workflows/index.ts`, logger: quiet() }),
@@ -53,5 +54,12 @@ await chmod(`${root}dist/pipeline.js`, 0o755);
 
 function quiet() {
   const nothing = () => {};
-  return { log: nothing, trace: nothing, debug: nothing, info: nothing, warn: console.warn, error: console.error };
+  return {
+    log: nothing,
+    trace: nothing,
+    debug: nothing,
+    info: nothing,
+    warn: console.warn,
+    error: console.error,
+  };
 }

@@ -166,7 +166,8 @@ function showStep(state: RolloutState, shift: ShiftState, hold?: string): void {
   state.status.step = {
     number: shift.step + 1,
     of: shift.stepsAtSeconds.length,
-    startedAt: shown?.number === shift.step + 1 ? shown.startedAt : new Date(shift.runningSinceMs).toISOString(),
+    startedAt:
+      shown?.number === shift.step + 1 ? shown.startedAt : new Date(shift.runningSinceMs).toISOString(),
     ...(!shift.paused && !hold && { endsAt: new Date(Date.now() + leftMs).toISOString() }),
     secondsLeft: Math.round(leftMs / 1000),
     paused: shift.paused,

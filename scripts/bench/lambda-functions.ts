@@ -6,8 +6,7 @@ import {
   PublishVersionCommand,
 } from '@aws-sdk/client-lambda';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buffer } from 'node:stream/consumers';
-import yazl from 'yazl';
+import { zipSync } from 'fflate';
 
 const role = 'arn:aws:iam::000000000000:role/bench';
 
@@ -15,7 +14,7 @@ const role = 'arn:aws:iam::000000000000:role/bench';
 export async function createFunction(
   lambda: LambdaClient,
   functionName: string,
-  code: Buffer,
+  code: Uint8Array,
 ): Promise<void> {
   await lambda.send(
     new CreateFunctionCommand({
@@ -45,9 +44,6 @@ export async function settled(lambda: LambdaClient, FunctionName: string): Promi
 }
 
 /** A zip with one file. */
-export async function zipOf(name: string, contents: Uint8Array): Promise<Buffer> {
-  const archive = new yazl.ZipFile();
-  archive.addBuffer(Buffer.from(contents), name);
-  archive.end();
-  return buffer(archive.outputStream);
+export function zipOf(name: string, contents: Uint8Array): Uint8Array {
+  return zipSync({ [name]: contents });
 }

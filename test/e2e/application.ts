@@ -15,7 +15,8 @@ export function createApplication(name: string): Application {
   const parent = mkdtempSync(join(tmpdir(), 'sluice-app-'));
   const folder = join(parent, name);
   mkdirSync(folder);
-  const git = (...args: string[]) => execFileSync('git', ['-C', folder, ...args], { encoding: 'utf8' }).trim();
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-C', folder, ...args], { encoding: 'utf8' }).trim();
   git('init', '--quiet', '--initial-branch=main');
   git('config', 'user.name', 'Ada');
   git('config', 'user.email', 'ada@example.com');

@@ -11,7 +11,7 @@ import { type LocalCloud, pointedAt, startLocalCloud } from '../../local/cloud.t
 
 const command = new URL('../../dist/pipeline.js', import.meta.url).pathname;
 
-export interface CommandResult {
+interface CommandResult {
   exitStatus: number;
   stdout: string;
   stderr: string;
@@ -22,7 +22,8 @@ export interface Harness {
   cloud: LocalCloud;
   lambda: LambdaClient;
   env: NodeJS.ProcessEnv;
-  pipeline: (args: string[], folder?: string) => Promise<CommandResult>;
+  /** Runs the built command, in a folder, with more environment. */
+  pipeline: (args: string[], folder?: string, more?: NodeJS.ProcessEnv) => Promise<CommandResult>;
   /** Starts a run of a folder's HEAD and gives its name. */
   start: (folder: string, ...args: string[]) => Promise<string>;
   status: (run: string) => Promise<RunStatus>;
@@ -33,7 +34,9 @@ export interface Harness {
   startWorker: () => Promise<ChildProcess>;
   /** Puts the alarm on a function's errors into ALARM, as a failing call would. */
   breach: (alarm: string) => Promise<void>;
-  alias: (functionName: string) => Promise<{ version: string; weights: Record<string, number>; description: string }>;
+  alias: (
+    functionName: string,
+  ) => Promise<{ version: string; weights: Record<string, number>; description: string }>;
   invoke: (functionName: string, caller?: string) => Promise<{ failed: boolean; version: string }>;
   stop: () => Promise<void>;
 }
@@ -51,17 +54,23 @@ export async function startHarness(): Promise<Harness> {
   const cloudwatch = new CloudWatchClient(client);
   const workers: ChildProcess[] = [];
 
-  const pipeline: Harness['pipeline'] = async (args, folder = cache) => {
-    const child = spawn(process.execPath, [command, ...args], { cwd: folder, env });
-    const [stdout, stderr, [exitStatus]] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'close')]);
+  const pipeline: Harness['pipeline'] = async (args, folder = cache, more = {}) => {
+    const child = spawn(process.execPath, [command, ...args], { cwd: folder, env: { ...env, ...more } });
+    const [stdout, stderr, [exitStatus]] = await Promise.all([
+      textOf(child.stdout),
+      textOf(child.stderr),
+      once(child, 'close'),
+    ]);
     return { exitStatus, stdout, stderr };
   };
-  const status: Harness['status'] = async (run) => JSON.parse((await pipeline(['status', run, '--json'])).stdout);
+  const status: Harness['status'] = async (run) =>
+    JSON.parse((await pipeline(['status', run, '--json'])).stdout);
   const until: Harness['until'] = async (run, wanted) => {
     for (;;) {
       const seen = await status(run);
       if (wanted(seen)) return seen;
-      if (seen.outcome !== 'running') throw new Error(`${run} ended before: ${JSON.stringify(seen, null, 2)}`);
+      if (seen.outcome !== 'running')
+        throw new Error(`${run} ended before: ${JSON.stringify(seen, null, 2)}`);
     }
   };
   return {
@@ -78,7 +87,9 @@ export async function startHarness(): Promise<Harness> {
     },
     workers,
     breach: async (alarm) => {
-      await cloudwatch.send(new SetAlarmStateCommand({ AlarmName: alarm, StateValue: 'ALARM', StateReason: 'set by a test' }));
+      await cloudwatch.send(
+        new SetAlarmStateCommand({ AlarmName: alarm, StateValue: 'ALARM', StateReason: 'set by a test' }),
+      );
     },
     ended: (run) => until(run, ({ outcome }) => outcome !== 'running'),
     startWorker: async () => {
@@ -100,12 +111,18 @@ export async function startHarness(): Promise<Harness> {
     },
     invoke: async (functionName, caller = 'ada') => {
       const answer = await lambda.send(
-        new InvokeCommand({ FunctionName: functionName, Qualifier: 'live', Payload: JSON.stringify({ caller }) }),
+        new InvokeCommand({
+          FunctionName: functionName,
+          Qualifier: 'live',
+          Payload: JSON.stringify({ caller }),
+        }),
       );
       return { failed: answer.FunctionError !== undefined, version: answer.ExecutedVersion! };
     },
     stop: async () => {
-      await Promise.all(workers.filter(({ exitCode, signalCode }) => exitCode === null && !signalCode).map(endWorker));
+      await Promise.all(
+        workers.filter(({ exitCode, signalCode }) => exitCode === null && !signalCode).map(endWorker),
+      );
       await cloud.stop();
       rmSync(cache, { recursive: true, force: true });
     },

@@ -50,35 +50,57 @@ describe('a rollout in its bake', () => {
     const answer = await harness.pipeline(['promote', run, '--why', 'looks good']);
     expect(answer).toMatchObject({ exitStatus: 0, stdout: expect.stringContaining('promoted') });
     const status = await harness.ended(run);
-    expect(status).toMatchObject({ outcome: 'succeeded', rollouts: [{ requests: [{ verb: 'promote', why: 'looks good' }] }] });
+    expect(status).toMatchObject({
+      outcome: 'succeeded',
+      rollouts: [{ requests: [{ verb: 'promote', why: 'looks good' }] }],
+    });
     expect(await harness.alias(name)).toEqual(wholly(status.rollouts[0]!.functions[0]!.candidateVersion!));
   });
 
   it('is paused, resumed, and aborted: all traffic goes back', async () => {
     const run = await bakingRun();
-    expect(await harness.pipeline(['resume', run])).toMatchObject({ exitStatus: 2, stderr: expect.stringContaining('not paused') });
+    expect(await harness.pipeline(['resume', run])).toMatchObject({
+      exitStatus: 2,
+      stderr: expect.stringContaining('not paused'),
+    });
     expect(await harness.pipeline(['pause', run])).toMatchObject({ exitStatus: 0 });
     const paused = await harness.status(run);
     expect(paused.rollouts[0]!.step).toMatchObject({ paused: true, number: 1, of: 2 });
-    expect(await harness.pipeline(['pause', run])).toMatchObject({ exitStatus: 2, stderr: expect.stringContaining('paused already') });
+    expect(await harness.pipeline(['pause', run])).toMatchObject({
+      exitStatus: 2,
+      stderr: expect.stringContaining('paused already'),
+    });
     expect(await harness.pipeline(['resume', run])).toMatchObject({ exitStatus: 0 });
     expect(await harness.pipeline(['abort', run, '--why', 'cold feet'])).toMatchObject({ exitStatus: 0 });
-    expect(await harness.ended(run)).toMatchObject({ outcome: 'aborted', reason: expect.stringContaining('cold feet') });
+    expect(await harness.ended(run)).toMatchObject({
+      outcome: 'aborted',
+      reason: expect.stringContaining('cold feet'),
+    });
     expect(await harness.alias(name)).toEqual(wholly(stable));
-    expect(await harness.pipeline(['abort', run])).toMatchObject({ exitStatus: 2, stderr: expect.stringContaining('Nothing to abort') });
+    expect(await harness.pipeline(['abort', run])).toMatchObject({
+      exitStatus: 2,
+      stderr: expect.stringContaining('Nothing to abort'),
+    });
   });
 
   it('overwrites nothing when someone else moves the alias', async () => {
     const run = await bakingRun();
     await harness.lambda.send(
-      new UpdateAliasCommand({ FunctionName: name, Name: 'live', FunctionVersion: '1', RoutingConfig: { AdditionalVersionWeights: {} } }),
+      new UpdateAliasCommand({
+        FunctionName: name,
+        Name: 'live',
+        FunctionVersion: '1',
+        RoutingConfig: { AdditionalVersionWeights: {} },
+      }),
     );
     await harness.pipeline(['promote', run]);
     const status = await harness.ended(run);
     expect(status.outcome).toMatch(/failed|rolledBack/);
     expect(status.reason).toContain('was moved to version 1 by someone else');
     expect(await harness.alias(name)).toMatchObject({ version: '1', weights: {} });
-    await harness.lambda.send(new UpdateAliasCommand({ FunctionName: name, Name: 'live', FunctionVersion: stable, Description: '' }));
+    await harness.lambda.send(
+      new UpdateAliasCommand({ FunctionName: name, Name: 'live', FunctionVersion: stable, Description: '' }),
+    );
   });
 
   it('ends as it would have when its worker is killed', async () => {

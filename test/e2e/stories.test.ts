@@ -7,7 +7,8 @@ import { type Harness, startHarness } from './harness.ts';
 let harness: Harness;
 let app: Application;
 const name = 'shop-Checkout';
-const pipelineFile = (bakeSeconds: number) => `strategy: { canary: { percent: 50, bake: ${bakeSeconds}s } }\n`;
+const pipelineFile = (bakeSeconds: number) =>
+  `strategy: { canary: { percent: 50, bake: ${bakeSeconds}s } }\n`;
 
 beforeAll(async () => {
   harness = await startHarness();
@@ -47,7 +48,10 @@ describe('one application, release after release', () => {
   it('finds nothing to do for the same code', async () => {
     const commit = app.commit({}, 'words only');
     const status = await harness.ended(await harness.start(app.folder));
-    expect(status).toMatchObject({ outcome: 'unchanged', commit: { sha: commit, author: 'Ada', subject: 'words only' } });
+    expect(status).toMatchObject({
+      outcome: 'unchanged',
+      commit: { sha: commit, author: 'Ada', subject: 'words only' },
+    });
     expect(status.reason).toContain('live already');
   });
 
@@ -65,7 +69,9 @@ describe('one application, release after release', () => {
   it('moves no traffic when the hook refuses', async () => {
     app.commit({
       'src/checkout/app.ts': handler('three'),
-      'src/check/app.ts': hookHandler(`{ status: 'Failed', reason: 'no ' + event.functionName + ' ' + event.currentVersion + ' to ' + event.targetVersionArn.split(':').at(-1) }`),
+      'src/check/app.ts': hookHandler(
+        `{ status: 'Failed', reason: 'no ' + event.functionName + ' ' + event.currentVersion + ' to ' + event.targetVersionArn.split(':').at(-1) }`,
+      ),
     });
     const status = await harness.ended(await harness.start(app.folder));
     expect(status).toMatchObject({ outcome: 'failed' });
@@ -84,12 +90,21 @@ describe('one application, release after release', () => {
     let failed = 0;
     while (failed === 0) failed += (await harness.invoke(name, 'bob')).failed ? 1 : 0;
     const status = await harness.ended(run);
-    expect(status).toMatchObject({ outcome: 'rolledBack', reason: expect.stringContaining('shop-Checkout-errors') });
-    expect(status.rollouts[0]!.functions[0]).toMatchObject({ stableVersion: '2', candidateVersion: '4', weightPercent: 0 });
+    expect(status).toMatchObject({
+      outcome: 'rolledBack',
+      reason: expect.stringContaining('shop-Checkout-errors'),
+    });
+    expect(status.rollouts[0]!.functions[0]).toMatchObject({
+      stableVersion: '2',
+      candidateVersion: '4',
+      weightPercent: 0,
+    });
     expect(await harness.alias(name)).toEqual({ version: '2', weights: {}, description: '' });
   });
 });
 
 function eventsOf({ events, rollouts }: Awaited<ReturnType<Harness['status']>>): string[] {
-  return [...events, ...rollouts.flatMap((rollout) => rollout.events)].map((event) => `${event.name} ${event.status}`);
+  return [...events, ...rollouts.flatMap((rollout) => rollout.events)].map(
+    (event) => `${event.name} ${event.status}`,
+  );
 }

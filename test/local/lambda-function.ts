@@ -5,8 +5,7 @@ import {
 } from '@aws-sdk/client-lambda';
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import { waitUntilFunctionActiveV2, waitUntilFunctionUpdatedV2 } from '@aws-sdk/client-lambda';
-import { buffer } from 'node:stream/consumers';
-import yazl from 'yazl';
+import { zipSync } from 'fflate';
 
 const WAIT = { maxWaitTime: 30, minDelay: 0.1, maxDelay: 0.2 };
 
@@ -18,7 +17,7 @@ export async function publishVersions(
 ): Promise<string[]> {
   const versions: string[] = [];
   for (const [index, source] of sources.entries()) {
-    const code = { ZipFile: await zip(source) };
+    const code = { ZipFile: zip(source) };
     if (index === 0) {
       await lambda.send(
         new CreateFunctionCommand({
@@ -40,9 +39,6 @@ export async function publishVersions(
   return versions;
 }
 
-async function zip(source: string): Promise<Buffer> {
-  const archive = new yazl.ZipFile();
-  archive.addBuffer(Buffer.from(source), 'index.js');
-  archive.end();
-  return await buffer(archive.outputStream);
+function zip(source: string): Uint8Array {
+  return zipSync({ 'index.js': new TextEncoder().encode(source) });
 }
