@@ -9,8 +9,14 @@ export default defineConfig({
     maxWorkers: 2,
     reporters: ['default', './test/count-reporter.ts'],
     projects: [
-      { extends: true, test: { name: 'fast', include: ['test/{domain,cli,activities,workflows,replay}/**/*.test.ts'] } },
-      { extends: true, test: { name: 'real', include: ['test/{local,e2e}/**/*.test.ts'], fileParallelism: false } },
+      {
+        extends: true,
+        test: { name: 'fast', include: ['test/{domain,cli,activities,workflows,replay}/**/*.test.ts'] },
+      },
+      {
+        extends: true,
+        test: { name: 'real', include: ['test/{local,e2e}/**/*.test.ts'], fileParallelism: false },
+      },
     ],
   },
 });

@@ -42,7 +42,6 @@ export async function requireWorker(client: Client): Promise<void> {
   const { pollers } = await client.workflowService.describeTaskQueue({
     namespace: client.options.namespace,
     taskQueue: { name: deployQueue },
-    taskQueueType: 1,
   });
   if (pollers?.length) return;
   throw new CliError(

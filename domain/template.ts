@@ -103,7 +103,9 @@ function edited(text: string, change: (document: Document) => void): string {
   const { document: parsed, value, errors } = readYaml(text);
   if (errors[0]) throw new Error(`The template is not YAML: line ${errors[0].line}: ${errors[0].value}.`);
   if (!isRecord(value)) throw new Error('The template is not YAML with a Resources section.');
-  const document = hasAliases(parsed) ? new YamlDocument(value, { aliasDuplicateObjects: false, compat: 'yaml-1.1' }) : parsed;
+  const document = hasAliases(parsed)
+    ? new YamlDocument(value, { aliasDuplicateObjects: false, compat: 'yaml-1.1' })
+    : parsed;
   change(document);
   return isJson(text)
     ? `${JSON.stringify(document.toJS(), null, 2)}\n`

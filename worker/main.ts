@@ -4,7 +4,14 @@ import { LambdaClient } from '@aws-sdk/client-lambda';
 import { S3Client } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { DefaultLogger, type LogEntry, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  type LogEntry,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -51,8 +58,13 @@ const expected = ['No workflows registered, not polling for workflow tasks', 'Wo
 function writeLine({ level, message, meta }: LogEntry): void {
   if (expected.includes(message)) return;
   const { workflowId = '', activityType = '', error } = (meta ?? {}) as Record<string, unknown>;
-  const cause = error instanceof Error ? `${error.message}${error.cause instanceof Error ? `: ${error.cause.message}` : ''}` : '';
-  const line = [new Date().toISOString(), level, message, workflowId, activityType, cause].filter(Boolean).join(' ');
+  const cause =
+    error instanceof Error
+      ? `${error.message}${error.cause instanceof Error ? `: ${error.cause.message}` : ''}`
+      : '';
+  const line = [new Date().toISOString(), level, message, workflowId, activityType, cause]
+    .filter(Boolean)
+    .join(' ');
   process.stderr.write(`${line}\n`);
 }
 
@@ -65,7 +77,10 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
     ...workflows(),
     taskQueue: deployQueue,
     activities: {
-      ...createCloudFormationActivities({ cloudformation: new CloudFormationClient({}), s3: new S3Client(s3Options()) }),
+      ...createCloudFormationActivities({
+        cloudformation: new CloudFormationClient({}),
+        s3: new S3Client(s3Options()),
+      }),
       ...createLambdaActivities({ lambda }),
       ...createCloudWatchActivities({ cloudwatch: new CloudWatchClient({}), alarmPollMs }),
     },
@@ -81,7 +96,8 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
 function buildWorkers(shared: Shared): Promise<Worker>[] {
   const ownQueue = `${buildQueue}-${randomUUID()}`;
   const cacheFolder =
-    process.env.SLUICE_BUILD_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sluice', 'build');
+    process.env.SLUICE_BUILD_CACHE ??
+    join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'sluice', 'build');
   return [
     Worker.create({
       ...shared,

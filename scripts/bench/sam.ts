@@ -10,7 +10,7 @@ const python = join('bin', 'python');
 const bucket = 'sam-packages';
 
 /** SAM's polling while it waits for CloudFormation: its default of 5 s, or a tenth of a second. */
-export type Polling = 'default' | '0.1';
+type Polling = 'default' | '0.1';
 
 /** The SAM CLI on one application, each verb timed in seconds. */
 export interface Sam {

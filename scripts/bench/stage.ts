@@ -34,7 +34,7 @@ export interface Stage {
   stop: () => Promise<void>;
 }
 
-export interface Worker {
+interface Worker {
   pid: number;
   stop: () => Promise<void>;
 }
