@@ -36,7 +36,7 @@ function floorName({ functions }: SampleApplication, fn: string): string {
   return `floor-${functions.length}-${fn}`;
 }
 
-async function bundle(app: SampleApplication, functions: string[]): Promise<Uint8Array[]> {
+async function bundle(app: SampleApplication, functions: string[]): Promise<Buffer[]> {
   const { outputFiles } = await build({
     entryPoints: Object.fromEntries(functions.map((fn) => [fn, app.entryPoint(fn)])),
     outdir: '/',
@@ -48,10 +48,10 @@ async function bundle(app: SampleApplication, functions: string[]): Promise<Uint
     write: false,
   });
   const contentsOf = (fn: string) => outputFiles.find(({ path }) => path.endsWith(`/${fn}.js`))!.contents;
-  return functions.map((fn) => zipOf('app.js', contentsOf(fn)));
+  return Promise.all(functions.map((fn) => zipOf('app.js', contentsOf(fn))));
 }
 
-async function publish(lambda: LambdaClient, FunctionName: string, code: Uint8Array): Promise<void> {
+async function publish(lambda: LambdaClient, FunctionName: string, code: Buffer): Promise<void> {
   await lambda.send(new UpdateFunctionCodeCommand({ FunctionName, ZipFile: code }));
   await settled(lambda, FunctionName);
   const { Version: FunctionVersion } = await lambda.send(new PublishVersionCommand({ FunctionName }));

@@ -24,7 +24,7 @@ export interface Fleet {
 export async function createFleet(stage: Stage, prefix: string, count: number): Promise<Fleet> {
   const functions = Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
   const cloudwatch = new CloudWatchClient(awsSettings(stage.cloud));
-  const stable = zipOf('app.js', Buffer.from(`exports.handler = async () => 'stable';`));
+  const stable = await zipOf('app.js', Buffer.from(`exports.handler = async () => 'stable';`));
   for (let start = 0; start < count; start += createdAtOnce) {
     const some = functions.slice(start, start + createdAtOnce);
     await Promise.all(some.map((name) => createFunction(stage.lambda, name, stable)));
@@ -68,7 +68,7 @@ export async function setAlarms(
 
 async function storeCandidate({ cloud }: Stage): Promise<Artifact> {
   const s3 = new S3Client(awsSettings(cloud));
-  const body = zipOf('app.js', Buffer.from(`exports.handler = async () => 'candidate';`));
+  const body = await zipOf('app.js', Buffer.from(`exports.handler = async () => 'candidate';`));
   const codeSha256 = createHash('sha256').update(body).digest('base64');
   await s3.send(new CreateBucketCommand({ Bucket: bucket }));
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'candidate.zip', Body: body }));

@@ -124,6 +124,28 @@ it('shifts functions with plans of their own on one clock, and holds for traffic
   expect(await harness.ended(run)).toMatchObject({ outcome: 'succeeded' });
 });
 
+it('goes through the environments in order, or only the one asked for', async () => {
+  const app = application('twice');
+  app.commit({
+    'template.yaml': template({ functions: ['Checkout'] }),
+    'pipeline.yaml':
+      'strategy: AllAtOnce\nenvironments: { staging: { stack: twice-staging }, production: { stack: twice } }\n',
+    'src/checkout/app.ts': handler('one'),
+  });
+  const staging = await harness.ended(await harness.start(app.folder, '--env', 'staging'));
+  expect(staging.rollouts.map(({ environment, outcome }) => [environment, outcome])).toEqual([
+    ['staging', 'succeeded'],
+  ]);
+  const both = await harness.ended(await harness.start(app.folder));
+  expect(both).toMatchObject({ outcome: 'succeeded' });
+  expect(both.rollouts.map(({ environment, outcome }) => [environment, outcome])).toEqual([
+    ['staging', 'unchanged'],
+    ['production', 'succeeded'],
+  ]);
+  const none = await harness.ended(await harness.start(app.folder, '--env', 'nowhere'));
+  expect(none).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('staging, production') });
+});
+
 async function createFunction(functionName: string): Promise<void> {
   const zip = zipSync({ 'app.js': new TextEncoder().encode('exports.handler = async () => 0;\n') });
   await harness.lambda.send(
