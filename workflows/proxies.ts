@@ -85,7 +85,13 @@ export const { settleAliases, checkHooks } = proxyLocalActivities<Lambda>({
   retry: { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 5 },
 });
 
-export const { checkAlarms, readAlarms } = proxyLocalActivities<CloudWatch>({
+/** Tried once at a time, as writes are: the step that is held reads again. */
+export const { readAlarms } = proxyLocalActivities<CloudWatch>({
+  startToCloseTimeout: '15s',
+  retry: { maximumAttempts: 1 },
+});
+
+export const { checkAlarms } = proxyLocalActivities<CloudWatch>({
   startToCloseTimeout: '15s',
   retry: { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 5 },
 });

@@ -203,7 +203,7 @@ export function watchAlarms(state: RolloutState): CancellationScope | undefined 
       ignored: state.input.ignoredAlarms,
     });
     showAlarms(state, [{ name: breach.alarm, state: 'ALARM', reason: breach.reason }]);
-    stop(state, 'rolledBack', breachSentence(breach.alarm, breach.reason));
+    stop(state, state.trafficMoved ? 'rolledBack' : 'failed', breachSentence(breach.alarm, breach.reason));
   });
 }
 

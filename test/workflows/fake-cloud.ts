@@ -19,6 +19,8 @@ const never = 100_000;
 export class FakeCloud {
   readonly lambda = new FakeLambda();
   readonly alarms = new Map<string, Since<AlarmState['state']>[]>();
+  /** What readAlarms throws, as if its time were over. */
+  readFault?: Error | undefined;
   /** How often each candidate has been called. */
   calls: Since<number>[] = [[0, 0]];
   readonly stacks: StackResult[] = [];
@@ -91,7 +93,10 @@ export class FakeCloud {
           ...(breach && { breach }),
         };
       },
-      readAlarms: ({ alarms }) => seen(alarms),
+      readAlarms: async ({ alarms }) => {
+        if (this.readFault) throw this.readFault;
+        return seen(alarms);
+      },
       watchAlarms: async ({ alarms, ignored }) => {
         const states = await seen(alarms);
         await this.#signalAlarms(states);

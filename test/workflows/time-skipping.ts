@@ -94,6 +94,7 @@ export function timeSkipping() {
       await env.client.workflow.start(rollout, { taskQueue: deployQueue, workflowId, args: [input(change)] });
       return new Rollout(env.client, workflowId);
     },
+    rollout: (workflowId: string) => new Rollout(env.client, workflowId),
   };
 }
 
