@@ -2,23 +2,33 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** A read of a function's configuration after its code was updated, to see whether AWS has applied it. */
+export const pollName = 'poll';
+
+/** How often each was called. */
+export type Calls = Map<string, number>;
+
 /** A pass-through in front of AWS that counts what goes through. */
 export interface CallCounter {
   endpoint: string;
   /** Method and path, without what names a single thing, or the target of a JSON protocol; since the last `take`. */
-  take: () => Map<string, number>;
+  take: () => Calls;
   stop: () => void;
 }
 
 export async function startCallCounter(upstream: string): Promise<CallCounter> {
   const { hostname: host, port } = new URL(upstream);
-  let counts = new Map<string, number>();
+  let counts: Calls = new Map();
+  let updating = new Set<string>();
   const server = createServer((incoming, answer) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
       const body = Buffer.concat(chunks);
-      const name = callName(incoming.method!, incoming.url!, incoming.headers['x-amz-target'], body);
+      const [, fn = ''] = /\/functions\/([^/?]+)/.exec(incoming.url!) ?? [];
+      const called = callName(incoming.method!, incoming.url!, incoming.headers['x-amz-target'], body);
+      if (called === 'PUT code') updating.add(fn);
+      const name = called === 'GET configuration' && updating.has(fn) ? pollName : called;
       counts.set(name, (counts.get(name) ?? 0) + 1);
       const { method, url: path, headers } = incoming;
       const outgoing = request({ host, port, method, path, headers }, (response) => {
@@ -36,6 +46,7 @@ export async function startCallCounter(upstream: string): Promise<CallCounter> {
     take: () => {
       const taken = counts;
       counts = new Map();
+      updating = new Set();
       return taken;
     },
     stop: () => {

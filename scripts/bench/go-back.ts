@@ -5,7 +5,7 @@ import { createFleet, type Fleet, restoredAtMs, setAlarms, startRollout, untilSh
 import type { Stage } from './stage.ts';
 
 const atOnce = 10;
-const rounds = 8;
+const rounds = 5;
 /** For every watch to have begun. */
 const settleMs = 500;
 const canary = { canary: { percent: 50, bake: '10m' } };

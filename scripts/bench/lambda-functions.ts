@@ -58,7 +58,12 @@ export async function zipOf(name: string, contents: Uint8Array): Promise<Buffer>
   const local = Buffer.concat([Buffer.from('PK\u0003\u0004'), header, Buffer.from(name), compressed]);
   const attributes = Buffer.alloc(14);
   attributes.writeUInt32LE((0o100644 << 16) >>> 0, 6);
-  const central = Buffer.concat([Buffer.from('PK\u0001\u0002\u0014\u0003'), header, attributes, Buffer.from(name)]);
+  const central = Buffer.concat([
+    Buffer.from('PK\u0001\u0002\u0014\u0003'),
+    header,
+    attributes,
+    Buffer.from(name),
+  ]);
   const end = Buffer.alloc(22);
   end.write('PK\u0005\u0006', 'latin1');
   end.writeUInt16LE(1, 8);

@@ -1,22 +1,20 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runToEnd } from '../../local/children.ts';
 
 /** An AWS SDK client and zod come to about 250 KB of zip. */
-const packageJson = JSON.stringify({
-  name: 'sample-function',
-  version: '1.0.0',
-  private: true,
-  dependencies: { '@aws-sdk/client-dynamodb': '3.1162.0', zod: '4.6.7' },
-});
+const dependencies = { '@aws-sdk/client-dynamodb': '3.1162.0', zod: '4.6.7' };
 
-/** As SAM lays an application out: each function a folder with a package.json and lock file, here all alike. */
+/**
+ * One npm workspace with a folder and a package.json for each function, as SAM wants it, and one lock file. SAM, which
+ * copies a function's folder before it builds, does not see the lock file; with one it takes as long.
+ */
 export interface SampleApplication {
   folder: string;
   /** Logical ids, `F1` to `F<n>`. */
   functions: string[];
-  /** Where a function's handler is; its packages are installed in a folder above. */
+  /** Where a function's handler is. Its packages are installed here too, for who builds in place. */
   entryPoint: (fn: string) => string;
   /** Gives these functions a handler that they never had, and commits it. */
   change: (...functions: string[]) => Promise<void>;
@@ -26,7 +24,7 @@ export interface SampleApplication {
   remove: () => Promise<void>;
 }
 
-/** Makes the application in a git repository of its own, with the lock file of one `npm install`. */
+/** Makes the application in a git repository of its own, with its packages installed. */
 export async function createSampleApplication(name: string, count: number): Promise<SampleApplication> {
   const parent = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   const folder = join(parent, name);
@@ -40,15 +38,19 @@ export async function createSampleApplication(name: string, count: number): Prom
   };
   let changes = 0;
 
-  await writeFile(join(parent, 'package.json'), packageJson);
-  await runToEnd('npm', ['install', '--no-audit', '--no-fund'], { cwd: parent });
-  const lockFile = await readFile(join(parent, 'package-lock.json'));
   for (const fn of functions) {
     await mkdir(folderOf(fn), { recursive: true });
-    await writeFile(join(folderOf(fn), 'package.json'), packageJson);
-    await writeFile(join(folderOf(fn), 'package-lock.json'), lockFile);
+    await writeFile(
+      join(folderOf(fn), 'package.json'),
+      JSON.stringify({ name: fn.toLowerCase(), version: '1.0.0', dependencies }),
+    );
     await writeFile(entryPoint(fn), handler(fn, changes));
   }
+  await writeFile(
+    join(folder, 'package.json'),
+    JSON.stringify({ name, private: true, workspaces: ['src/*'] }),
+  );
+  await runToEnd('npm', ['install', '--no-audit', '--no-fund'], { cwd: folder });
   await writeFile(join(folder, 'template.yaml'), template(functions));
   const declare = (application: string) =>
     writeFile(join(folder, 'pipeline.yaml'), `application: ${application}\nstrategy: AllAtOnce\n`);
