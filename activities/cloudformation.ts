@@ -312,7 +312,8 @@ function refuseUnusable(name: string, stack?: Stack): void {
   }
 }
 
-async function listResources(
+/** Physical names by logical id. */
+export async function listResources(
   cloudformation: CloudFormationClient,
   stack: string,
 ): Promise<Record<string, string>> {

@@ -432,8 +432,8 @@ async function settle(lambda: LambdaClient, name: AliasName): Promise<string | u
   if (!found || !mark) return undefined;
   await writeAlias(lambda, name, { version: mark.stableVersion }, mark.description, found.revisionId);
   return (
-    `Alias ${name.alias} of ${name.functionName} was left at ${describeState(found)} by run ${mark.run}, ` +
-    `which ended from outside; sent back to version ${mark.stableVersion}.`
+    `Alias ${name.alias} of ${name.functionName} was at ${describeState(found)}, in the middle of run ${mark.run}; ` +
+    `sent back to version ${mark.stableVersion}.`
   );
 }
 

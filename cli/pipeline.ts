@@ -84,8 +84,17 @@ for (const [name, description] of [
   const command = verb(`${name} [run]`, description, `pipeline ${name} --why "…"`)
     .option('--why <text>', 'why, for the record')
     .addOption(json())
-    .action(async (run, options) => (await import('./runs.ts')).message(name, run, options));
+    .action(async (run, options) => {
+      if (options.direct)
+        return (await import('./abort-direct.ts')).abortDirect(
+          options.direct === true ? '.' : options.direct,
+          options,
+        );
+      return (await import('./runs.ts')).message(name, run, options);
+    });
   if (name === 'promote') command.option('--full', 'skip all steps that are left');
+  if (name === 'abort')
+    command.option('--direct [dir]', 'straight through AWS, when Temporal or all workers are away');
 }
 
 verb(

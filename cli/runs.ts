@@ -142,27 +142,42 @@ export async function message(
   name: string | undefined,
   { json, why, full }: Json & { why?: string; full?: boolean },
 ): Promise<void> {
-  const { run, answer } = await withTemporal(async (client) => {
-    const run = await findRun(client, name);
-    const { rollouts, outcome, reason, events } = await readStatus(client, run);
-    const rollout = rollouts.find((each) => each.outcome === 'running');
-    if (!rollout && (verb !== 'abort' || outcome !== 'running')) {
-      const now =
-        outcome === 'running'
-          ? `is at ${events.find((e) => e.status === 'InProgress')?.name}`
-          : `has ended (${outcome})`;
+  const { run, answer } = await withTemporal((client) => tell(client, verb, name, { why, full })).catch(
+    (error) => {
+      if (verb !== 'abort' || !(error instanceof CliError) || error.exitStatus === 2) throw error;
       throw new CliError(
-        `Nothing to ${verb}: ${run} ${now}.${outcome !== 'running' && reason ? ` ${reason}` : ''}`,
+        `${error.message} To send traffic back without it, in the application's folder: pipeline abort --direct`,
+        1,
       );
-    }
-    const ask = { by: who(), ...(why && { why }), ...(full && { full }) };
-    const handle = rollout
-      ? client.workflow.getHandle(rollout.workflowId, rollout.firstRunId)
-      : client.workflow.getHandle(run);
-    return { run, answer: await answered(() => handle.executeUpdate(messages[verb], { args: [ask] })) };
-  });
+    },
+  );
   if (json) return printJson({ run, answer });
   print(`${run} ${answer}`);
+}
+
+async function tell(
+  client: Client,
+  verb: keyof typeof messages,
+  name: string | undefined,
+  { why, full }: { why?: string | undefined; full?: boolean | undefined },
+): Promise<{ run: string; answer: string }> {
+  const run = await findRun(client, name);
+  const { rollouts, outcome, reason, events } = await readStatus(client, run);
+  const rollout = rollouts.find((each) => each.outcome === 'running');
+  if (!rollout && (verb !== 'abort' || outcome !== 'running')) {
+    const now =
+      outcome === 'running'
+        ? `is at ${events.find((e) => e.status === 'InProgress')?.name}`
+        : `has ended (${outcome})`;
+    throw new CliError(
+      `Nothing to ${verb}: ${run} ${now}.${outcome !== 'running' && reason ? ` ${reason}` : ''}`,
+    );
+  }
+  const ask = { by: who(), ...(why && { why }), ...(full && { full }) };
+  const handle = rollout
+    ? client.workflow.getHandle(rollout.workflowId, rollout.firstRunId)
+    : client.workflow.getHandle(run);
+  return { run, answer: await answered(() => handle.executeUpdate(messages[verb], { args: [ask] })) };
 }
 
 /** `pipeline hook`: the report of a hook that answers later. */

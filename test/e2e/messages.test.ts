@@ -114,6 +114,26 @@ describe('a rollout in its bake', () => {
     expect((await harness.alias(name)).weights).toEqual({});
   });
 
+  it('is sent back straight through AWS while no worker runs, and stays there', async () => {
+    const run = await bakingRun();
+    harness.workers.at(-1)!.kill('SIGKILL');
+    await once(harness.workers.at(-1)!, 'close');
+    const answer = await harness.pipeline(['abort', '--direct'], app.folder);
+    expect(answer).toMatchObject({
+      exitStatus: 0,
+      stdout: expect.stringContaining(`in the middle of run ${run}`),
+    });
+    expect(await harness.alias(name)).toEqual(wholly(stable));
+    const away = { TEMPORAL_ADDRESS: '127.0.0.1:1' };
+    expect((await harness.pipeline(['abort', run], app.folder, away)).stderr).toContain(
+      'pipeline abort --direct',
+    );
+    await harness.startWorker();
+    await harness.pipeline(['promote', run]);
+    expect((await harness.ended(run)).reason).toContain(`was moved to version ${stable} by someone else`);
+    expect(await harness.alias(name)).toEqual(wholly(stable));
+  });
+
   it('goes back on a breach although the worker that watched was killed', async () => {
     const run = await bakingRun();
     harness.workers.at(-1)!.kill('SIGKILL');
