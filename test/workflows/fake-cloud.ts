@@ -9,8 +9,6 @@ import { FakeLambda, type Write } from './fake-lambda.ts';
 /** When something begins to be so, in minutes from the start of the test. */
 type Since<T> = [minute: number, value: T];
 
-const never = 100_000;
-
 /**
  * What the activities of a rollout act on, in memory: Lambda's real activities over a Lambda that is a map, and
  * alarms and calls that change at set times of the server's clock. A watch ends its attempt at once and asks to be
@@ -112,7 +110,7 @@ export class FakeCloud {
 
   async #againAtNext(minutes: number[]): Promise<never> {
     const now = await this.minute();
-    const next = Math.min(...minutes.filter((minute) => minute > now), never);
+    const next = Math.min(...minutes.filter((minute) => minute > now), now + 1_440);
     throw ApplicationFailure.create({ message: 'not yet', nextRetryDelay: Math.ceil((next - now) * 60_000) });
   }
 

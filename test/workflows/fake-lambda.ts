@@ -55,15 +55,13 @@ export class FakeLambda {
     return { send: (command: object) => this.#send(command) } as unknown as LambdaClient;
   }
 
-  /** A function whose alias `live` stands on version `version`, all published from older code. */
-  add(
-    functionName: string,
-    { version = 41, alias = 'live' }: { version?: number; alias?: string } = {},
-  ): void {
-    const versions = Array.from({ length: version }, (_, index) => `code-${index + 1}`);
-    const code = versions.at(-1) ?? 'new';
+  /** A function with so many versions of older code, and its alias `live` on the last; with `code`, that is its code now. */
+  add(functionName: string, { version = 41, code = 'old' } = {}): void {
+    const versions = Array.from({ length: version }, (_, index) =>
+      index + 1 < version ? `old-${index}` : code,
+    );
     const live = { version: String(version), weights: {}, description: 'the live one', revision: 1 };
-    this.functions.set(functionName, { code, versions, aliases: new Map(version ? [[alias, live]] : []) });
+    this.functions.set(functionName, { code, versions, aliases: new Map(version ? [['live', live]] : []) });
   }
 
   alias(functionName: string): FakeAlias {
