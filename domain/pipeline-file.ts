@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { OnNoTraffic } from './definition.ts';
 import { didYouMean } from './near-match.ts';
 import type { Plan } from './plan.ts';
@@ -52,15 +52,22 @@ const lettersAndDashes = 'letters, digits and dashes, a letter first';
 const met = (what: string) => ({
   error: ({ input }: { input?: unknown }) => `This is ${shown(input)}; write ${what}.`,
 });
-const named = (pattern: RegExp, what: string) => z.string(met(what)).regex(pattern, met(what));
-const plainText = (what: string) => z.string(met(what)).trim().min(1, met(what));
+const named = (pattern: RegExp, what: string) => z.string(met(what)).check(z.regex(pattern, met(what)));
+const plainText = (what: string) => z.string(met(what)).check(z.trim(), z.minLength(1, met(what)));
 const nameList = (what: string) =>
-  z
-    .union([z.string(), z.array(z.string())], met(`${what}, or a list of them`))
-    .transform((names) => [names].flat())
-    .refine((names) => names.every((name) => name.trim() !== ''), met(`${what}, or a list of them`));
+  z.pipe(
+    z
+      .union([z.string(), z.array(z.string())], met(`${what}, or a list of them`))
+      .check(
+        z.refine(
+          (names) => [names].flat().every((name) => name.trim() !== ''),
+          met(`${what}, or a list of them`),
+        ),
+      ),
+    z.transform((names) => [names].flat()),
+  );
 
-const strategy = z.unknown().transform((value, context): Plan => {
+const strategy = z.transform((value: unknown, context): Plan => {
   try {
     return planOf(value);
   } catch (error) {
@@ -70,33 +77,36 @@ const strategy = z.unknown().transform((value, context): Plan => {
   }
 });
 
+const command = z.string().check(z.trim(), z.minLength(1));
 const hookNames = nameList('a logical id of the template, or a function name or ARN');
 const hookShape = z.strictObject(
   {
-    BeforeAllowTraffic: hookNames.optional(),
-    AfterAllowTraffic: hookNames.optional(),
-    PreTraffic: hookNames.optional(),
-    PostTraffic: hookNames.optional(),
+    BeforeAllowTraffic: z.optional(hookNames),
+    AfterAllowTraffic: z.optional(hookNames),
+    PreTraffic: z.optional(hookNames),
+    PostTraffic: z.optional(hookNames),
   },
   met('hooks: {BeforeAllowTraffic: …, AfterAllowTraffic: …}'),
 );
 
 const settings = {
-  stack: named(stackPattern, `a stack name of ${lettersAndDashes}`).optional(),
-  strategy: strategy.optional(),
-  hooks: hookShape.optional(),
-  alarms: nameList('a logical id of the template, or the name or ARN of an alarm').optional(),
-  minInvocations: z.int(met('a whole number, 0 or more')).min(0, met('a whole number, 0 or more')).optional(),
-  onNoTraffic: z.enum(['continue', 'hold', 'fail'], met('continue, hold or fail')).optional(),
-  parameters: z
-    .record(
+  stack: z.optional(named(stackPattern, `a stack name of ${lettersAndDashes}`)),
+  strategy: z.optional(strategy),
+  hooks: z.optional(hookShape),
+  alarms: z.optional(nameList('a logical id of the template, or the name or ARN of an alarm')),
+  minInvocations: z.optional(
+    z.int(met('a whole number, 0 or more')).check(z.gte(0, met('a whole number, 0 or more'))),
+  ),
+  onNoTraffic: z.optional(z.enum(['continue', 'hold', 'fail'], met('continue, hold or fail'))),
+  parameters: z.optional(
+    z.record(
       z.string(),
       z.union([z.string(), z.number(), z.boolean()], met('a text, a number, true or false')),
       {
         ...met('parameters: {Name: value}'),
       },
-    )
-    .optional(),
+    ),
+  ),
 };
 
 const environmentShape = z.strictObject(settings, met('the settings of the environment as a map'));
@@ -104,21 +114,25 @@ const environmentShape = z.strictObject(settings, met('the settings of the envir
 const pipelineShape = z.strictObject(
   {
     ...settings,
-    application: named(applicationPattern, `a name of ${lettersAndDashes}`).optional(),
-    source: plainText('a git URL or a path').optional(),
-    template: plainText('the path of the SAM template').optional(),
-    artifacts: plainText('the name of an S3 bucket').optional(),
-    deploy: z.enum(['stack', 'code'], met('stack or code')).optional(),
-    functions: z
-      .record(z.string(), plainText("the function's name in AWS"), met('functions: {LogicalId: name-in-aws}'))
-      .optional(),
-    build: z
-      .union(
-        [z.string().trim().min(1), z.record(z.string(), z.string().trim().min(1))],
+    application: z.optional(named(applicationPattern, `a name of ${lettersAndDashes}`)),
+    source: z.optional(plainText('a git URL or a path')),
+    template: z.optional(plainText('the path of the SAM template')),
+    artifacts: z.optional(plainText('the name of an S3 bucket')),
+    deploy: z.optional(z.enum(['stack', 'code'], met('stack or code'))),
+    functions: z.optional(
+      z.record(
+        z.string(),
+        plainText("the function's name in AWS"),
+        met('functions: {LogicalId: name-in-aws}'),
+      ),
+    ),
+    build: z.optional(
+      z.union(
+        [command, z.record(z.string(), command)],
         met('a command, or a map of logical ids to commands'),
-      )
-      .optional(),
-    environments: z.unknown().optional(),
+      ),
+    ),
+    environments: z.optional(z.unknown()),
   },
   met('a map of keys such as application, strategy and environments'),
 );
