@@ -6,6 +6,7 @@ import { build } from 'esbuild';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { chmod, cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { buildTemporalClient, temporalApart } from './temporal-client.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -19,6 +20,8 @@ const shared = {
   platform: 'node',
   target: 'node20',
   sourcemap: true,
+  minify: true,
+  keepNames: true,
   banner: {
     js: `import { createRequire as sluiceRequire } from 'node:module'; const require = sluiceRequire(import.meta.url);`,
   },
@@ -40,8 +43,9 @@ const [{ code }] = await Promise.all([
     chunkNames: '[name]-[hash]',
     // Native, or looked up as files on disk; everything else is bundled, for a fast start.
     external: ['@temporalio/worker', '@temporalio/testing', 'esbuild'],
-    plugins: [workerApart],
+    plugins: [workerApart, temporalApart],
   }),
+  buildTemporalClient(shared, `${root}dist/`),
   build({
     ...shared,
     entryPoints: { worker: 'worker/main.ts' },
