@@ -185,12 +185,13 @@ async function finish(state: RolloutState): Promise<void> {
   if (marked.length) {
     const onFailed = (sentence: string) =>
       state.status.warnings.push(`the mark on an alias stays for now: ${sentence}`);
-    for (const { functionName, movedByOther } of await writeAliases(finishShift, marked, {
+    await writeAliases(finishShift, marked, {
       attempts: 5,
       onFailed,
-    })) {
-      if (movedByOther) functionStatus(state, functionName)!.movedByOther = movedByOther;
-    }
+      onWritten: ({ functionName }, { movedByOther }) => {
+        if (movedByOther) functionStatus(state, functionName)!.movedByOther = movedByOther;
+      },
+    });
     failIfMovedByOther(state);
   }
   if (!state.stopped) state.status.outcome = 'succeeded';
@@ -223,14 +224,15 @@ async function allBack(state: RolloutState): Promise<void> {
     ({ functionName, stableVersion }) => stableVersion && !functionStatus(state, functionName)?.movedByOther,
   );
   const onFailed = (sentence: string) => (event.detail = `not all back yet: ${sentence}`);
-  for (const { functionName, movedByOther } of await writeAliases(goBack, ours, {
+  await writeAliases(goBack, ours, {
     attempts: Infinity,
     onFailed,
-  })) {
-    const shown = functionStatus(state, functionName)!;
-    if (movedByOther) shown.movedByOther = movedByOther;
-    else shown.weightPercent = 0;
-  }
+    onWritten: ({ functionName }, { movedByOther }) => {
+      const shown = functionStatus(state, functionName)!;
+      if (movedByOther) shown.movedByOther = movedByOther;
+      else shown.weightPercent = 0;
+    },
+  });
   const shown = state.status.functions.filter(({ change }) => change === 'changed');
   end(
     event,

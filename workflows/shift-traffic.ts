@@ -51,22 +51,20 @@ async function takeStep(state: RolloutState, shift: ShiftState, weightsPercent: 
   for (const [index, move] of state.moves.entries()) move.toPercent = weightsPercent[index]!;
   state.trafficMoved = true;
   const event = state.status.events.find(({ name }) => name === 'AllowTraffic')!;
-  const written = await writeAliases(shiftTraffic, state.moves, {
+  await writeAliases(shiftTraffic, state.moves, {
     attempts: 5,
     onFailed: (sentence) => (event.detail = sentence),
+    onWritten: (move, { movedByOther, revisionId }) => {
+      const shown = functionStatus(state, move.functionName)!;
+      if (movedByOther) {
+        shown.movedByOther = movedByOther;
+        return;
+      }
+      Object.assign(move, { fromPercent: move.toPercent, revisionId });
+      shown.weightPercent = move.toPercent;
+    },
   });
   delete event.detail;
-  for (const move of state.moves) {
-    const { movedByOther, revisionId } = written.find(
-      ({ functionName }) => functionName === move.functionName,
-    )!;
-    if (movedByOther) {
-      functionStatus(state, move.functionName)!.movedByOther = movedByOther;
-      continue;
-    }
-    Object.assign(move, { fromPercent: move.toPercent, revisionId });
-    functionStatus(state, move.functionName)!.weightPercent = move.toPercent;
-  }
   failIfMovedByOther(state);
   Object.assign(shift, { runningSinceMs: Date.now(), bakedMs: 0 });
   state.shift = shift;

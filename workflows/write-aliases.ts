@@ -7,6 +7,8 @@ interface Tries {
   attempts: number;
   /** Shown while it is tried again. */
   onFailed: (sentence: string) => void;
+  /** Called for each alias once it is written, whatever becomes of the others. */
+  onWritten: (move: AliasMove, written: AliasWritten) => void;
 }
 
 /**
@@ -16,15 +18,17 @@ interface Tries {
 export async function writeAliases(
   write: (input: { moves: AliasMove[] }) => Promise<AliasWrites>,
   moves: AliasMove[],
-  { attempts, onFailed }: Tries,
-): Promise<AliasWritten[]> {
-  const done: AliasWritten[] = [];
+  { attempts, onFailed, onWritten }: Tries,
+): Promise<void> {
   let left = moves;
   for (let attempt = 1, waitSeconds = 1; ; attempt++, waitSeconds = Math.min(waitSeconds * 2, 30)) {
     const { written, failed } = await write({ moves: left }).catch(asFailed);
-    done.push(...written);
-    left = left.filter((move) => !written.some(({ functionName }) => functionName === move.functionName));
-    if (left.length === 0) return done;
+    left = left.filter((move) => {
+      const answer = written.find(({ functionName }) => functionName === move.functionName);
+      if (answer) onWritten(move, answer);
+      return !answer;
+    });
+    if (left.length === 0) return;
     const sentence = failed.join('; ');
     if (attempt >= attempts)
       throw ApplicationFailure.nonRetryable(`An alias could not be written: ${sentence}`, 'AliasNotWritten');

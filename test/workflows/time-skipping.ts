@@ -26,53 +26,51 @@ Runtime.install({ logger: new DefaultLogger('ERROR') });
 
 /** The time-skipping server with a worker of the real workflows, for all tests of a file; each has its own cloud. */
 export function timeSkipping() {
+  const bundled = bundle();
   let env: TestWorkflowEnvironment;
   let worker: Worker;
   let running: Promise<void>;
   let cloud: FakeCloud;
   let count = 0;
-  const started: string[] = [];
   const newCloud = () =>
     new FakeCloud(
       () => env.currentTimeMs(),
       (workflowId, alarms) => env.client.workflow.getHandle(workflowId).signal(alarmsSeen, alarms),
     );
 
-  beforeAll(async () => {
-    const [path, workflowBundle] = await Promise.all([timeSkippingServerExecutable(), bundle()]);
+  const open = async () => {
+    const path = await timeSkippingServerExecutable();
     env = await TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path } },
     });
     worker = await Worker.create({
       connection: env.nativeConnection,
       taskQueue: deployQueue,
-      workflowBundle,
+      workflowBundle: await bundled,
       activities: delegates(Object.keys(newCloud().activities()), () => cloud),
     });
     running = worker.run();
-  });
+  };
+  const close = async () => {
+    worker.shutdown();
+    await running;
+    await env.teardown();
+  };
+
+  beforeAll(open);
   beforeEach(async () => {
     cloud = newCloud();
     cloud.lambda.add('checkout');
     await cloud.start();
   });
-  afterEach(async () => {
-    // What a failed test left running would hold the clock for the next one.
+  // What a failed test leaves running would hold the server's clock for the next one.
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return;
     cloud.lambda.fault = () => {};
-    await Promise.all(
-      started.splice(0).map((id) =>
-        env.client.workflow
-          .getHandle(id)
-          .terminate()
-          .catch(() => {}),
-      ),
-    );
+    await close();
+    await open();
   });
-  afterAll(async () => {
-    worker?.shutdown();
-    await running;
-    await env?.teardown();
-  });
+  afterAll(close);
 
   return {
     get cloud() {
@@ -91,7 +89,6 @@ export function timeSkipping() {
     },
     async start(change: Partial<RolloutInput> = {}): Promise<Rollout> {
       const workflowId = `shop/production-${++count}`;
-      started.push(workflowId);
       await env.client.workflow.start(rollout, { taskQueue: deployQueue, workflowId, args: [input(change)] });
       return new Rollout(env, workflowId);
     },
@@ -139,16 +136,13 @@ export class Rollout {
  * `result()` goes on to the workflow's timeout, ten years later.
  */
 export async function skippedTo<T>(env: TestWorkflowEnvironment, workflowId: string): Promise<T> {
-  let over = false;
   const result = new Client({ connection: env.connection }).workflow.result<() => Promise<T>>(workflowId);
   const settled = result.then(
-    () => (over = true),
-    () => (over = true),
+    () => true,
+    () => true,
   );
-  while (!over) {
-    await env.sleep('3h');
-    await Promise.race([settled, delay(100)]);
-  }
+  do await env.sleep('3h');
+  while (!(await Promise.race([settled, delay(100, false)])));
   return result;
 }
 
