@@ -28,8 +28,9 @@ export function sameState(a: AliasState, b: AliasState): boolean {
 
 export function describeState(state: AliasState): string {
   const { version, additional } = state;
+  // Lambda's fraction 0.07 is 7.000000000000001 percent.
   return additional
-    ? `version ${version} with ${additional.weightPercent} % to ${additional.version}`
+    ? `version ${version} with ${Number(additional.weightPercent.toFixed(3))} % to ${additional.version}`
     : `version ${version}`;
 }
 
@@ -43,11 +44,15 @@ export interface Mark extends VersionPair {
   description: string;
 }
 
+/** Of an alias (`UpdateAlias`, AWS Lambda API reference). */
+const longestDescription = 256;
+
 const markPattern = /^Sluice run (\S+): (\d+) -> (\d+)(?: \| (.*))?$/s;
 
+/** The mark as a description, cut to what Lambda takes; a rollout that ends by itself puts the whole one back. */
 export function writeMark(mark: Mark): string {
   const head = `Sluice run ${mark.run}: ${mark.stableVersion} -> ${mark.candidateVersion}`;
-  return mark.description ? `${head} | ${mark.description}` : head;
+  return (mark.description ? `${head} | ${mark.description}` : head).slice(0, longestDescription);
 }
 
 /** The mark in an alias's description, if a rollout has left one. */
