@@ -19,6 +19,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseDocument } from 'yaml';
 import type { Artifact } from '../domain/artifact.ts';
 import { createdFunctions, refusal, type StackChange } from '../domain/stack.ts';
+import { withHeartbeat } from './heartbeat.ts';
 import { deployedPin, newStackPin, pinVersions, templateFingerprint } from '../domain/template.ts';
 
 export interface StackInput {
@@ -53,12 +54,7 @@ export function createCloudFormationActivities(clients: Clients) {
      * again. Throws StackRefused or StackFailed (not retried), naming the resource and CloudFormation's reason.
      */
     async deployStack(input: StackInput): Promise<StackResult> {
-      const beat = setInterval(() => Context.current().heartbeat(), 5_000);
-      try {
-        return await deploy(clients, input);
-      } finally {
-        clearInterval(beat);
-      }
+      return withHeartbeat(() => deploy(clients, input));
     },
   };
 }

@@ -1,8 +1,8 @@
-import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { withHeartbeat } from './heartbeat.ts';
 import type { Workspace } from './contract.ts';
 
 /*
@@ -16,7 +16,6 @@ import type { Workspace } from './contract.ts';
  *   packages/<hash>.zip                zips, by the content of what they hold
  */
 
-const beatMs = 5_000;
 const hourMs = 3_600_000;
 
 /**
@@ -27,17 +26,11 @@ export async function working<T>(
   workspace: Workspace | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const context = Context.current();
-  if (workspace) await claim(workspace);
-  const beat = setInterval(() => {
-    context.heartbeat();
-    if (workspace) touch(dirname(workspace.root)).catch(() => {});
-  }, beatMs);
-  try {
-    return await work(context.cancellationSignal);
-  } finally {
-    clearInterval(beat);
-  }
+  if (!workspace) return withHeartbeat(work);
+  await claim(workspace);
+  return withHeartbeat(work, () => {
+    touch(dirname(workspace.root)).catch(() => {});
+  });
 }
 
 async function claim({ root, commit }: Workspace): Promise<void> {

@@ -2,7 +2,8 @@ import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { readApplication } from '../activities/application-folder.ts';
 import { listResources } from '../activities/cloudformation.ts';
-import { type AliasName, createLambdaActivities } from '../activities/lambda.ts';
+import type { AliasName } from '../activities/alias-writes.ts';
+import { createLambdaActivities } from '../activities/lambda.ts';
 import type { Definition } from '../domain/definition.ts';
 import { CliError, print, printJson } from './print.ts';
 

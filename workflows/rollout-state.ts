@@ -1,5 +1,6 @@
 import { CancellationScope, workflowInfo } from '@temporalio/workflow';
-import type { AliasMove, PublishedFunction } from '../activities/lambda.ts';
+import type { AliasMove } from '../activities/alias-writes.ts';
+import type { PublishedFunction } from '../activities/publish-version.ts';
 import type { Artifact } from '../domain/artifact.ts';
 import type { OnNoTraffic, Shift } from '../domain/definition.ts';
 import type { ShiftState } from '../domain/shift.ts';

@@ -1,5 +1,5 @@
 import { ApplicationFailure, isCancellation, sleep } from '@temporalio/workflow';
-import type { AliasMove, AliasWritten, AliasWrites } from '../activities/lambda.ts';
+import type { AliasMove, AliasWritten, AliasWrites } from '../activities/alias-writes.ts';
 import { reasonOf } from './failure.ts';
 
 interface Tries {

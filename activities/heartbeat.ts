@@ -1,0 +1,20 @@
+import { Context } from '@temporalio/activity';
+
+const beatMs = 5_000;
+
+/** Runs an activity's work with a heartbeat beside it, so that a dead worker is noticed and a cancellation heard. */
+export async function withHeartbeat<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  onBeat = () => {},
+): Promise<T> {
+  const context = Context.current();
+  const beat = setInterval(() => {
+    context.heartbeat();
+    onBeat();
+  }, beatMs);
+  try {
+    return await work(context.cancellationSignal);
+  } finally {
+    clearInterval(beat);
+  }
+}
