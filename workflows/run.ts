@@ -196,8 +196,8 @@ async function rollOut(
           settled.reason,
           ...settled.warnings,
         ]
-          .join(' ')
-          .trim(),
+          .filter(Boolean)
+          .join(' '),
       };
     });
   }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { planOf } from '../../domain/plan.ts';
 import type { EventName, RolloutStatus } from '../../domain/status.ts';
+import { temporalExecutable } from '../../local/temporal-server.ts';
 import { timeSkippingServerExecutable } from '../../local/time-skipping-server.ts';
 import {
   abort,
@@ -19,18 +20,39 @@ import {
 } from '../../workflows/messages.ts';
 import { rollout } from '../../workflows/rollout.ts';
 import type { RolloutFunction, RolloutInput } from '../../workflows/rollout-state.ts';
-import { deployQueue } from '../../workflows/task-queues.ts';
+import { buildQueue, deployQueue } from '../../workflows/task-queues.ts';
+import { FakeBuild, ownQueue } from './fake-build.ts';
 import { FakeCloud } from './fake-cloud.ts';
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
 
-/** The time-skipping server with a worker of the real workflows, for all tests of a file; each has its own cloud. */
+/** The time-skipping server with workers of the real workflows, for all tests of a file; each has its own cloud. */
 export function timeSkipping() {
-  const bundled = bundle();
+  return world(async () => {
+    const path = await timeSkippingServerExecutable();
+    return TestWorkflowEnvironment.createTimeSkipping({
+      server: { executable: { type: 'existing-path', path } },
+    });
+  });
+}
+
+/** The same on the real server, for what the time-skipping one has not: telling a parent that its child was terminated. */
+export function devServer() {
+  return world(async () => {
+    const path = await temporalExecutable();
+    return TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'existing-path', path } } });
+  });
+}
+
+export type World = ReturnType<typeof world>;
+
+function world(openServer: () => Promise<TestWorkflowEnvironment>) {
+  const bundled = bundleWorkflows();
   let env: TestWorkflowEnvironment;
-  let worker: Worker;
-  let running: Promise<void>;
+  let workers: Worker[];
+  let running: Promise<unknown>;
   let cloud: FakeCloud;
+  let builds: FakeBuild;
   let count = 0;
   const newCloud = () =>
     new FakeCloud(
@@ -39,20 +61,20 @@ export function timeSkipping() {
     );
 
   const open = async () => {
-    const path = await timeSkippingServerExecutable();
-    env = await TestWorkflowEnvironment.createTimeSkipping({
-      server: { executable: { type: 'existing-path', path } },
-    });
-    worker = await Worker.create({
-      connection: env.nativeConnection,
-      taskQueue: deployQueue,
-      workflowBundle: await bundled,
-      activities: delegates(Object.keys(newCloud().activities()), () => cloud),
-    });
-    running = worker.run();
+    env = await openServer();
+    const connection = env.nativeConnection;
+    const activities = delegates(Object.keys(newCloud().activities()), () => cloud.activities());
+    const source = delegates(['source'], () => builds);
+    const build = delegates(['build', 'packageFunctions'], () => builds);
+    workers = await Promise.all([
+      Worker.create({ connection, taskQueue: deployQueue, workflowBundle: await bundled, activities }),
+      Worker.create({ connection, taskQueue: buildQueue, activities: source }),
+      Worker.create({ connection, taskQueue: ownQueue, activities: build }),
+    ]);
+    running = Promise.all(workers.map((worker) => worker.run()));
   };
   const close = async () => {
-    worker.shutdown();
+    for (const worker of workers) worker.shutdown();
     await running;
     await env.teardown();
   };
@@ -60,6 +82,7 @@ export function timeSkipping() {
   beforeAll(open);
   beforeEach(async () => {
     cloud = newCloud();
+    builds = new FakeBuild();
     cloud.lambda.add('checkout');
     await cloud.start();
   });
@@ -76,8 +99,8 @@ export function timeSkipping() {
     get cloud() {
       return cloud;
     },
-    get client(): Client {
-      return env.client;
+    get builds() {
+      return builds;
     },
     get env() {
       return env;
@@ -137,6 +160,7 @@ export class Rollout {
  */
 export async function skippedTo<T>(env: TestWorkflowEnvironment, workflowId: string): Promise<T> {
   const result = new Client({ connection: env.connection }).workflow.result<() => Promise<T>>(workflowId);
+  if (!env.supportsTimeSkipping) return result;
   const settled = result.then(
     () => true,
     () => true,
@@ -161,7 +185,7 @@ export async function said(update: Promise<string>): Promise<string> {
 }
 
 /** A rollout of `checkout` from 41 to 42, ten percent every ten minutes. */
-export function input(change: Partial<RolloutInput> = {}): RolloutInput {
+function input(change: Partial<RolloutInput> = {}): RolloutInput {
   return {
     run: 'shop-7',
     environment: 'production',
@@ -200,16 +224,16 @@ function named(names: string[] = []) {
 
 const quiet = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
-function bundle() {
+/** The workflows as a worker gets them. */
+export function bundleWorkflows() {
   return bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
     logger: quiet,
   });
 }
 
-/** Activities that go to whichever cloud is the test's now. */
-function delegates(names: string[], cloud: () => FakeCloud) {
-  const activity = (name: string) =>
-    cloud().activities()[name as 'goBack'] as (...args: unknown[]) => unknown;
+/** Activities that go to whatever the test has now. */
+function delegates(names: string[], current: () => object) {
+  const activity = (name: string) => Reflect.get(current(), name) as (...args: unknown[]) => unknown;
   return Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => activity(name)(...args)]));
 }

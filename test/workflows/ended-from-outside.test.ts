@@ -1,0 +1,99 @@
+import { GetAliasCommand } from '@aws-sdk/client-lambda';
+import { expect, it, vi } from 'vitest';
+import type { RolloutStatus } from '../../domain/status.ts';
+import { abort, rolloutStatus } from '../../workflows/messages.ts';
+import { runsOf } from './runs.ts';
+import { devServer, said, skippedTo } from './time-skipping.ts';
+
+const world = devServer();
+const start = runsOf(world);
+const back = { version: '41', weights: {}, description: 'the live one' };
+
+/** A run in the middle of its canary in production. */
+async function inProduction() {
+  world.builds.environments.shift();
+  const started = await start();
+  await vi.waitFor(() => expect(world.cloud.lambda.alias('checkout').weights).toEqual({ 42: 0.1 }), {
+    timeout: 10_000,
+  });
+  return started;
+}
+
+it('sends back what a terminated rollout left, however long AWS is away', async () => {
+  const { production, ended } = await inProduction();
+  let away = true;
+  world.cloud.lambda.fault = (command) => {
+    if (away && command instanceof GetAliasCommand) throw new Error('AWS is away');
+  };
+  await production().terminate('by hand');
+  const settling = await vi.waitFor(
+    async () => {
+      const status: RolloutStatus = await production().query(rolloutStatus);
+      expect(status.events.at(-1)).toMatchObject({
+        name: 'GoBack',
+        detail: expect.stringContaining('AWS is away'),
+      });
+      return status;
+    },
+    { timeout: 30_000, interval: 200 },
+  );
+  expect(settling.outcome).toBe('running');
+  expect(await said(production().executeUpdate(abort, { args: [{ by: 'bob' }] }))).toBe(
+    'Nothing to abort: the rollout is going back already.',
+  );
+  away = false;
+  const status = await ended();
+  expect(status).toMatchObject({ outcome: 'rolledBack', rollouts: [{ outcome: 'rolledBack' }] });
+  expect(status.reason).toMatch(
+    /^The rollout in production was ended from outside\. Alias live of checkout was .*; sent back to version 41\.$/,
+  );
+  expect(world.cloud.lambda.alias('checkout')).toMatchObject(back);
+});
+
+it('says that nothing had moved when a rollout is terminated before it moved any', async () => {
+  world.builds.environments.shift();
+  world.builds.environments[0]!.shifts.Checkout!.beforeHooks = [{ name: 'check' }];
+  world.cloud.lambda.hooks.set('check', () => undefined);
+  const { production, when, ended } = await start();
+  await when(({ rollouts }) => rollouts.length > 0);
+  await production().terminate('by hand');
+  expect(await ended()).toMatchObject({
+    outcome: 'failed',
+    reason: 'The rollout in production was ended from outside.',
+  });
+  expect(world.cloud.writes).toEqual([]);
+});
+
+it('goes back when its run is terminated', async () => {
+  const { handle, production } = await inProduction();
+  await handle.terminate('by hand');
+  expect(await skippedTo<RolloutStatus>(world.env, production().workflowId)).toMatchObject({
+    outcome: 'rolledBack',
+  });
+  expect(world.cloud.lambda.alias('checkout')).toMatchObject(back);
+});
+
+it('is found and sent back by the next run when both were terminated', async () => {
+  const { handle, production, input } = await inProduction();
+  await production().terminate('by hand');
+  await handle.terminate('by hand');
+  world.builds.environments[0]!.shifts.Checkout!.plan.totalSeconds = 1;
+  world.builds.environments[0]!.shifts.Checkout!.plan.steps[1]!.atSeconds = 1;
+  const next = await start({ application: input.application });
+  await vi.waitFor(async () => expect((await next.status()).outcome).not.toBe('running'), {
+    timeout: 20_000,
+  });
+  expect(world.cloud.lambda.alias('checkout').weights).toEqual({});
+});
+
+it('builds again on another worker when one is lost, after half a minute without it', async () => {
+  world.builds.claimedBy.push('lost-worker');
+  world.builds.environments.length = 1;
+  const status = await (await start()).ended();
+  expect(status).toMatchObject({
+    outcome: 'succeeded',
+    warnings: ['the build worker was lost; building again on another'],
+  });
+  const [source, build] = status.events;
+  expect(Date.parse(build!.startedAt!)).toBeGreaterThanOrEqual(Date.parse(source!.endedAt!));
+});
