@@ -100,7 +100,8 @@ export function createCloudWatchActivities({
         const counts = await countCalls(cloudwatch, traffic, sinceMs);
         if (counts.every((count, index) => count - before[index]! >= minInvocations)) return;
         heartbeat(before);
-        await delay(alarmPollMs, undefined, { signal });
+        // CloudWatch charges for each metric read, and has Lambda's by the minute.
+        await delay(alarmPollMs * 10, undefined, { signal });
       }
     },
   };
