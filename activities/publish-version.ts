@@ -127,7 +127,8 @@ async function publishVersion(
 
 /** A function's configuration once Lambda has applied what it was last told. */
 async function settled(lambda: LambdaClient, functionName: string, qualifier?: string) {
-  for (let waitMs = 50; ; waitMs = Math.min(waitMs * 1.5, 1_000)) {
+  // Most updates take well under a second, and each function waits for its own: asked often at first, then ever less.
+  for (let polls = 0; ; polls++) {
     const configuration = await configurationOf(lambda, functionName, qualifier);
     const { State: state = 'Active', LastUpdateStatus: update = 'Successful' } = configuration;
     if (state === 'Failed' || update === 'Failed') {
@@ -138,6 +139,7 @@ async function settled(lambda: LambdaClient, functionName: string, qualifier?: s
     }
     // Inactive is an idle function whose resources Lambda took back; the next call brings it up again.
     if ((state === 'Active' || state === 'Inactive') && update === 'Successful') return configuration;
+    const waitMs = polls < 15 ? 60 : Math.min(60 * 1.3 ** (polls - 15), 1_000);
     await delay(waitMs, undefined, { signal: Context.current().cancellationSignal });
   }
 }

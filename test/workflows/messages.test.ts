@@ -234,8 +234,8 @@ it('goes on from a pause when promoted, and back when aborted', async () => {
 it.each([[undefined], [null]])('takes a message without its argument (%s)', async (argument) => {
   const rollout = await phases.AllowTraffic!();
   const args = [argument] as never;
-  expect(await said(rollout.handle.executeUpdate(pause, { args }))).toMatch(/^paused/);
-  expect(await said(rollout.handle.executeUpdate(promote, { args }))).toMatch(/^promoted/);
+  expect(await said(() => rollout.handle.executeUpdate(pause, { args }))).toMatch(/^paused/);
+  expect(await said(() => rollout.handle.executeUpdate(promote, { args }))).toMatch(/^promoted/);
   await rollout.handle.signal(promoteSignal, argument as never);
   await rollout.handle.signal(abortSignal, argument as never);
   expect(await rollout.ended()).toMatchObject({ outcome: 'aborted' });

@@ -95,7 +95,7 @@ it.each([
   const { handle, ended } = await inProduction();
   const answer =
     kind === 'update'
-      ? await said(handle.executeUpdate(abort, { args: [argument] as never }))
+      ? await said(() => handle.executeUpdate(abort, { args: [argument] as never }))
       : await handle.signal(abortSignal, argument as never);
   expect(answer ?? 'aborted: the rollout sends all traffic back').toBe(
     'aborted: the rollout sends all traffic back',

@@ -32,7 +32,7 @@ export function runsOf(world: World) {
       input,
       status,
       production: () => world.env.client.workflow.getHandle(`${input.application}/production`),
-      ask: () => said(handle.executeUpdate(abort, { args: [{ by: 'ann' }] })),
+      ask: () => said(() => handle.executeUpdate(abort, { args: [{ by: 'ann' }] })),
       ended: () => skippedTo<RunStatus>(world.env, workflowId).catch(statusOf),
       when: async (wanted: (seen: RunStatus) => boolean) => {
         while (!wanted(await status())) await delay(20);

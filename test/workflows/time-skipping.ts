@@ -138,11 +138,15 @@ export class Rollout {
   ask(verb: 'promote' | 'pause' | 'resume' | 'abort', more: Partial<PromoteAsk> = {}): Promise<string> {
     const update = { promote, pause, resume, abort }[verb];
     const ask: Ask = { by: 'ann', ...more };
-    return said(this.handle.executeUpdate(update, { args: [ask] }));
+    return said(() => this.handle.executeUpdate(update, { args: [ask] }));
   }
   /** The end of it, with time skipped to get there. */
   ended(): Promise<RolloutStatus> {
     return skippedTo(this.#env, this.handle.workflowId);
+  }
+  /** The end of it in real time. */
+  endedNow(): Promise<RolloutStatus> {
+    return new Client({ connection: this.#env.connection }).workflow.result<typeof rollout>(this.id);
   }
   /** Reads the status until it is as wanted, in real time. */
   async when(wanted: (status: RolloutStatus) => boolean): Promise<RolloutStatus> {
@@ -177,11 +181,16 @@ export function minutesOf({ events }: RolloutStatus, event: EventName): number {
 }
 
 /** An update's answer, or what its rejection says. */
-export async function said(update: Promise<string>): Promise<string> {
-  return update.catch((error) => {
-    if (error instanceof WorkflowUpdateFailedError) return error.cause?.message ?? error.message;
-    throw error;
-  });
+export async function said(update: () => Promise<string>): Promise<string> {
+  for (;;) {
+    try {
+      return await update();
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) return error.cause?.message ?? error.message;
+      // The time-skipping server at times forgets an update that was rejected, before it has said so.
+      if (!/^update .* not found$/.test((error as Error).message)) throw error;
+    }
+  }
 }
 
 /** A rollout of `checkout` from 41 to 42, ten percent every ten minutes. */
