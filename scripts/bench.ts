@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { commandSection } from './bench/command.ts';
 import { type Figure, tableOf } from './bench/figures.ts';
@@ -36,6 +37,12 @@ const startedAt = performance.now();
 const say = (line: string) =>
   console.log(`${((performance.now() - startedAt) / 1000).toFixed(0).padStart(5)} s  ${line}`);
 
+const busy = loadavg()[0]!;
+if (busy > cpus().length / 2) {
+  say(
+    `This machine is busy already (load ${busy.toFixed(1)} on ${cpus().length} cores): expect figures worse than its own.`,
+  );
+}
 const figures: Figure[] = [];
 for (const name of chosen) {
   // Each on a cloud of its own: what one leaves running or stored is not the next one's burden.

@@ -1,14 +1,14 @@
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { Client, Connection } from '@temporalio/client';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { RunStatus } from '../../domain/status.ts';
 import type { OnProgress } from '../../local/cache.ts';
+import { type Child, startChild } from '../../local/children.ts';
 import { type LocalCloud, pointedAt, startLocalCloud } from '../../local/cloud.ts';
 import type { AliasWrite } from '../../local/edge.ts';
 import type { run as runWorkflow } from '../../workflows/run.ts';
@@ -28,14 +28,9 @@ export interface Stage {
   /** Runs the command in a folder and gives what it printed; throws when it fails. */
   pipeline: (args: string[], folder: string) => Promise<string>;
   /** Starts a worker that is ready; `env` is added to the stage's. */
-  startWorker: (options?: { args?: string[]; env?: NodeJS.ProcessEnv }) => Promise<Worker>;
+  startWorker: (options?: { args?: string[]; env?: NodeJS.ProcessEnv }) => Promise<Child>;
   /** Starts a run of a folder's HEAD by the command and waits for its end; throws unless it ended well. */
   release: (folder: string) => Promise<Release>;
-  stop: () => Promise<void>;
-}
-
-interface Worker {
-  pid: number;
   stop: () => Promise<void>;
 }
 
@@ -50,7 +45,7 @@ export async function startStage(say: OnProgress): Promise<Stage> {
   const cloud = await startLocalCloud({ onProgress: say, onAliasWrite: (write) => aliasWrites.push(write) });
   const env = { ...pointedAt(cloud.env), NO_COLOR: '1', SLUICE_USER: 'bench' };
   const scratch = await mkdtemp(join(tmpdir(), 'sluice-bench-stage-'));
-  const workers: ChildProcess[] = [];
+  const workers: Child[] = [];
   const connection = await Connection.connect({ address: cloud.temporalAddress });
   const temporal = new Client({ connection });
   const pipeline: Stage['pipeline'] = (args, folder) =>
@@ -65,13 +60,13 @@ export async function startStage(say: OnProgress): Promise<Stage> {
     pipeline,
     startWorker: async ({ args = [], env: more = {} } = {}) => {
       const buildCache = await mkdtemp(join(scratch, 'build-'));
-      const worker = spawn(process.execPath, [command, 'worker', ...args], {
-        env: { ...env, SLUICE_BUILD_CACHE: buildCache, ...more },
-        stdio: ['ignore', 'pipe', 'inherit'],
+      const worker = await startReady([command, 'worker', ...args], {
+        ...env,
+        SLUICE_BUILD_CACHE: buildCache,
+        ...more,
       });
       workers.push(worker);
-      await once(createInterface(worker.stdout), 'line');
-      return { pid: worker.pid!, stop: () => end(worker) };
+      return worker;
     },
     release: async (folder) => {
       const startedAtMs = Date.now();
@@ -79,12 +74,26 @@ export async function startStage(say: OnProgress): Promise<Stage> {
       return { startedAtMs, status: await temporal.workflow.getHandle<typeof runWorkflow>(run).result() };
     },
     stop: async () => {
-      await Promise.all(workers.map(end));
+      await Promise.all(workers.map((worker) => worker.stop()));
       await connection.close();
       await cloud.stop();
       await rm(scratch, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts a node that is gone when this process is; resolves at the first line it prints. */
+async function startReady(args: string[], env: NodeJS.ProcessEnv): Promise<Child> {
+  let isReady = () => {};
+  const ready = new Promise<void>((resolve) => (isReady = resolve));
+  const child = await startChild(process.execPath, args, {
+    env,
+    stopWith: 'SIGKILL',
+    onLine: () => isReady(),
+  });
+  const ending = await Promise.race([ready, child.ended]);
+  if (ending) throw new Error(`The worker ${ending}:\n${child.output()}`);
+  return child;
 }
 
 /** For AWS SDK clients of this process. */
@@ -107,10 +116,4 @@ export async function output(
   if (exitStatus !== 0)
     throw new Error(`${[program, ...args].join(' ')} ended with ${exitStatus}:\n${stdout}${stderr}`);
   return stdout;
-}
-
-async function end(worker: ChildProcess): Promise<void> {
-  if (worker.exitCode !== null || worker.signalCode) return;
-  worker.kill('SIGKILL');
-  await once(worker, 'close');
 }
