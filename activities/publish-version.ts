@@ -127,8 +127,8 @@ async function publishVersion(
 
 /** A function's configuration once Lambda has applied what it was last told. */
 async function settled(lambda: LambdaClient, functionName: string, qualifier?: string) {
-  // Most updates take well under a second, and each function waits for its own: asked often at first, then ever less.
-  for (let polls = 0; ; polls++) {
+  const startedMs = Date.now();
+  for (;;) {
     const configuration = await configurationOf(lambda, functionName, qualifier);
     const { State: state = 'Active', LastUpdateStatus: update = 'Successful' } = configuration;
     if (state === 'Failed' || update === 'Failed') {
@@ -139,7 +139,8 @@ async function settled(lambda: LambdaClient, functionName: string, qualifier?: s
     }
     // Inactive is an idle function whose resources Lambda took back; the next call brings it up again.
     if ((state === 'Active' || state === 'Inactive') && update === 'Successful') return configuration;
-    const waitMs = polls < 15 ? 60 : Math.min(60 * 1.3 ** (polls - 15), 1_000);
+    // Polled often at first, since most updates take half a second, and ever less with the time it has taken.
+    const waitMs = Math.min(1_000, Math.max(25, (Date.now() - startedMs) / 10));
     await delay(waitMs, undefined, { signal: Context.current().cancellationSignal });
   }
 }

@@ -7,7 +7,6 @@ import { execFile } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { parse } from 'yaml';
 import { abort, pause, promote, reportHook, resume } from '../workflows/messages.ts';
 import type { run as runWorkflow, RunInput } from '../workflows/run.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
@@ -82,6 +81,7 @@ async function declaredAt(
   folder: string,
 ): Promise<{ application?: string; source?: string }> {
   const path = folder ? `${folder}/pipeline.yaml` : 'pipeline.yaml';
+  const { parse } = await import('yaml');
   try {
     return parse(await git(root, ['show', `${commit}:${path}`])) ?? {};
   } catch {

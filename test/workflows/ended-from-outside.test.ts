@@ -38,7 +38,7 @@ it('sends back what a terminated rollout left, however long AWS is away', async 
     { timeout: 30_000, interval: 200 },
   );
   expect(settling.outcome).toBe('running');
-  expect(await said(production().executeUpdate(abort, { args: [{ by: 'bob' }] }))).toBe(
+  expect(await said(() => production().executeUpdate(abort, { args: [{ by: 'bob' }] }))).toBe(
     'Nothing to abort: the rollout is going back already.',
   );
   away = false;

@@ -44,6 +44,19 @@ export function devServer() {
   });
 }
 
+/** The SDK gives a server five seconds to start, which a busy machine may not have: another try then. */
+async function started(
+  openServer: () => Promise<TestWorkflowEnvironment>,
+  tries = 5,
+): Promise<TestWorkflowEnvironment> {
+  try {
+    return await openServer();
+  } catch (error) {
+    if (tries === 1 || !String(error).includes('did not start within')) throw error;
+    return started(openServer, tries - 1);
+  }
+}
+
 export type World = ReturnType<typeof world>;
 
 function world(openServer: () => Promise<TestWorkflowEnvironment>) {
@@ -61,13 +74,15 @@ function world(openServer: () => Promise<TestWorkflowEnvironment>) {
     );
 
   const open = async () => {
-    env = await openServer();
+    // Bundling and starting a server at once would take both cores from each other.
+    const workflowBundle = await bundled;
+    env = await started(openServer);
     const connection = env.nativeConnection;
     const activities = delegates(Object.keys(newCloud().activities()), () => cloud.activities());
     const source = delegates(['source'], () => builds);
     const build = delegates(['build', 'packageFunctions'], () => builds);
     workers = await Promise.all([
-      Worker.create({ connection, taskQueue: deployQueue, workflowBundle: await bundled, activities }),
+      Worker.create({ connection, taskQueue: deployQueue, workflowBundle, activities }),
       Worker.create({ connection, taskQueue: buildQueue, activities: source }),
       Worker.create({ connection, taskQueue: ownQueue, activities: build }),
     ]);
