@@ -124,6 +124,7 @@ it('takes the first of two answers that come at once', async () => {
   const executionId = await waitingId(rollout);
   const answers = await Promise.all([report(rollout, executionId), report(rollout, executionId)]);
   expect(answers.toSorted()).toEqual([expect.stringMatching(/^No hook is waiting/), 'recorded: Succeeded']);
+  expect(await rollout.ended()).toMatchObject({ outcome: 'succeeded' });
 });
 
 it('takes the report of a hook that sends it before it returns, as those made for CodeDeploy do', async () => {

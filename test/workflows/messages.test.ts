@@ -80,6 +80,9 @@ it.each(['Stack', 'Publish', 'BeforeAllowTraffic', 'AfterAllowTraffic', 'GoBack'
       expect(await rollout.ask(verb)).toBe(refusal(verb));
     await rollout.handle.signal(promoteSignal, { by: 'bob', full: true });
     expect((await rollout.status()).requests).toEqual([]);
+    world.cloud.lambda.fault = () => {};
+    await rollout.ask('abort');
+    await rollout.ended();
   },
 );
 

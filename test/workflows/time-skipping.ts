@@ -26,7 +26,10 @@ import { FakeCloud } from './fake-cloud.ts';
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
 
-/** The time-skipping server with workers of the real workflows, for all tests of a file; each has its own cloud. */
+/**
+ * The time-skipping server with workers of the real workflows, for all tests of a file; each has its own cloud, and
+ * ends the rollouts that it starts: one left running would go on in the next test's.
+ */
 export function timeSkipping() {
   return world(async () => {
     const path = await timeSkippingServerExecutable();
@@ -197,13 +200,13 @@ export function minutesOf({ events }: RolloutStatus, event: EventName): number {
 
 /** An update's answer, or what its rejection says. */
 export async function said(update: () => Promise<string>): Promise<string> {
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     try {
       return await update();
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError) return error.cause?.message ?? error.message;
       // The time-skipping server at times forgets an update that was rejected, before it has said so.
-      if (!/^update .* not found$/.test((error as Error).message)) throw error;
+      if (attempt === 3 || !/^update .* not found$/.test((error as Error).message)) throw error;
     }
   }
 }
