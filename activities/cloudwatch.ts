@@ -16,6 +16,11 @@ export interface AlarmsInput {
   ignored: string[];
 }
 
+export interface WatchInput extends AlarmsInput {
+  /** What the rollout knows already. */
+  seen: AlarmState[];
+}
+
 export interface AlarmCheck {
   alarms: (AlarmState & { neverOk: boolean })[];
   breach?: Breach;
@@ -65,18 +70,17 @@ export function createCloudWatchActivities({
     },
 
     /** Watches until an alarm breaches. Tells the rollout by the `alarmsSeen` signal whenever what it sees changes. */
-    async watchAlarms(input: AlarmsInput): Promise<Breach> {
+    async watchAlarms({ seen, ...input }: WatchInput): Promise<Breach> {
       const context = Context.current();
       const rollout = context.client.workflow.getHandle(
         context.info.workflowExecution!.workflowId,
         context.info.workflowExecution!.runId,
       );
-      let told = '';
+      let told = statesIn(seen);
       return watch(reader, input, (alarms) => {
         context.heartbeat();
-        const seen = JSON.stringify(alarms.map(({ name, state }) => [name, state]));
-        if (seen === told) return;
-        told = seen;
+        if (statesIn(alarms) === told) return;
+        told = statesIn(alarms);
         // A signal that is lost only leaves the status behind; the next change, or a breach, still arrives.
         rollout
           .signal('alarmsSeen', alarms)
@@ -105,6 +109,10 @@ export function createCloudWatchActivities({
       }
     },
   };
+}
+
+function statesIn(alarms: AlarmState[]): string {
+  return alarms.map(({ name, state }) => `${name} ${state}`).join('\n');
 }
 
 function watch(

@@ -199,6 +199,7 @@ export function watchAlarms(state: RolloutState): CancellationScope | undefined 
     const breach = await watching(heartbeatSeconds(state)).watchAlarms({
       alarms,
       ignored: state.input.ignoredAlarms,
+      seen: state.status.alarms.map(({ name, state: alarmState }) => ({ name, state: alarmState })),
     });
     showAlarms(state, [{ name: breach.alarm, state: 'ALARM', reason: breach.reason }]);
     stop(state, state.trafficMoved ? 'rolledBack' : 'failed', breachSentence(breach.alarm, breach.reason));
