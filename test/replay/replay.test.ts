@@ -86,7 +86,7 @@ const stories: Record<string, () => Promise<string>> = {
     world.cloud.lambda.moveByHand('checkout', '40');
     let writes = 0;
     world.cloud.lambda.fault = (command) => {
-      if (command instanceof UpdateAliasCommand && ++writes % 3 > 0) throw new Error('AWS is away');
+      if (command instanceof UpdateAliasCommand && ++writes <= 4) throw new Error('AWS is away');
     };
     return endOf(rollout);
   },
