@@ -97,6 +97,23 @@ async function writeAlias(
   return { functionName, ...(written.RevisionId && { revisionId: written.RevisionId }) };
 }
 
+/** The lock is stale, or the alias is gone: someone else was there. */
+function isStale(error: unknown): boolean {
+  return error instanceof PreconditionFailedException || error instanceof ResourceNotFoundException;
+}
+
+/**
+ * An alias that someone else has moved stays where they put it. Only our mark is taken off: it would have the next
+ * rollout send the alias back to where this one began.
+ */
+async function leave(lambda: LambdaClient, move: AliasMove, found: Alias | undefined): Promise<AliasWritten> {
+  const { functionName } = move;
+  if (!found) return { functionName, movedByOther: 'no alias at all' };
+  if (readMark(found.description)?.run === move.run)
+    await writeAlias(lambda, move, found, move.description, found.revisionId);
+  return { functionName, movedByOther: describeState(found) };
+}
+
 export async function writeEach(
   moves: AliasMove[],
   write: (move: AliasMove) => Promise<AliasWritten>,
@@ -118,7 +135,7 @@ export async function shift(lambda: LambdaClient, move: AliasMove): Promise<Alia
   try {
     return await writeAlias(lambda, move, target, writeMark(move), move.revisionId);
   } catch (error) {
-    if (!(error instanceof PreconditionFailedException)) throw error;
+    if (!isStale(error)) throw error;
   }
   const found = await readAlias(lambda, move.functionName, move.alias);
   const ours = readMark(found?.description)?.run === move.run;
@@ -126,7 +143,7 @@ export async function shift(lambda: LambdaClient, move: AliasMove): Promise<Alia
   if (found && ours && sameState(found, stateAt(move, move.fromPercent))) {
     return writeAlias(lambda, move, target, writeMark(move), found.revisionId);
   }
-  return { functionName: move.functionName, movedByOther: found ? describeState(found) : 'no alias at all' };
+  return leave(lambda, move, found);
 }
 
 /** A first deployment where no stack made the alias. Safe to retry: an alias on the candidate is what was asked for. */
@@ -155,14 +172,17 @@ export async function restore(lambda: LambdaClient, move: AliasMove): Promise<Al
   try {
     return await writeAlias(lambda, move, stable, move.description, move.revisionId);
   } catch (error) {
-    if (!(error instanceof PreconditionFailedException)) throw error;
+    if (!isStale(error)) throw error;
   }
   const found = await readAlias(lambda, move.functionName, move.alias);
-  if (!found) return { functionName: move.functionName, movedByOther: 'no alias at all' };
-  const betweenOurs = [move.stableVersion, move.candidateVersion].includes(found.version);
-  const sharedByOurs = !found.additional || found.additional.version === move.candidateVersion;
-  if (!betweenOurs || !sharedByOurs)
-    return { functionName: move.functionName, movedByOther: describeState(found) };
+  if (!found) return leave(lambda, move, found);
+  const ours = readMark(found.description)?.run === move.run;
+  if (!ours && sameState(found, stable)) return writtenAs(move, found);
+  const written = [0, move.fromPercent, move.toPercent].map((percent) => stateAt(move, percent));
+  // finishShift takes the mark off an alias that is wholly on the candidate.
+  const finished = move.toPercent >= 100 && !readMark(found.description);
+  if (!(ours || finished) || !written.some((state) => sameState(found, state)))
+    return leave(lambda, move, found);
   return writeAlias(lambda, move, stable, move.description, found.revisionId);
 }
 
@@ -171,15 +191,10 @@ export async function finish(lambda: LambdaClient, move: AliasMove): Promise<Ali
   try {
     return await writeAlias(lambda, move, candidate, move.description, move.revisionId);
   } catch (error) {
-    if (!(error instanceof PreconditionFailedException)) throw error;
+    if (!isStale(error)) throw error;
   }
   const found = await readAlias(lambda, move.functionName, move.alias);
-  if (!found || !sameState(found, candidate)) {
-    return {
-      functionName: move.functionName,
-      movedByOther: found ? describeState(found) : 'no alias at all',
-    };
-  }
+  if (!found || !sameState(found, candidate)) return leave(lambda, move, found);
   if (!readMark(found.description)) return writtenAs(move, found);
   return writeAlias(lambda, move, candidate, move.description, found.revisionId);
 }
@@ -188,6 +203,15 @@ export async function settle(lambda: LambdaClient, name: AliasName): Promise<str
   const found = await readAlias(lambda, name.functionName, name.alias);
   const mark = readMark(found?.description);
   if (!found || !mark) return undefined;
+  const { stableVersion, candidateVersion } = mark;
+  const between = [undefined, candidateVersion].includes(found.additional?.version);
+  if (!between || ![stableVersion, candidateVersion].includes(found.version)) {
+    await writeAlias(lambda, name, found, mark.description, found.revisionId);
+    return (
+      `Alias ${name.alias} of ${name.functionName} had the mark of run ${mark.run}, and was moved to ` +
+      `${describeState(found)} by someone else since; it was left there.`
+    );
+  }
   await writeAlias(lambda, name, { version: mark.stableVersion }, mark.description, found.revisionId);
   return (
     `Alias ${name.alias} of ${name.functionName} was at ${describeState(found)}, in the middle of run ${mark.run}; ` +

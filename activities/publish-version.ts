@@ -53,7 +53,8 @@ export async function publish(
     found && aliasName && readMark(found.description) ? { functionName, alias: aliasName } : undefined;
   const warning = leftover && (await settle(lambda, leftover));
   const alias = leftover ? await readAlias(lambda, functionName, leftover.alias) : found;
-  refuseForeignWeights(functionName, aliasName, alias);
+  const nowLive = leftover ? await liveConfiguration(lambda, functionName, leftover.alias) : live;
+  refuseUnshiftable(functionName, aliasName, alias);
 
   const codeDiffers = latest.CodeSha256 !== artifact.codeSha256;
   const current = codeDiffers ? await updateCode(lambda, functionName, artifact) : latest;
@@ -61,7 +62,7 @@ export async function publish(
     logicalId,
     functionName,
     description: alias?.description ?? '',
-    differences: live ? differences(current, live) : [],
+    differences: nowLive ? differences(current, nowLive) : [],
     ...(alias?.revisionId && { revisionId: alias.revisionId }),
     ...(warning && { warning }),
   };
@@ -75,7 +76,15 @@ export async function publish(
 }
 
 /** Weights without our mark are another tool's move under way, or what one left behind: not ours to undo. */
-function refuseForeignWeights(functionName: string, aliasName = '', alias?: Alias): void {
+function refuseUnshiftable(functionName: string, aliasName = '', alias?: Alias): void {
+  if (alias?.version === '$LATEST') {
+    throw ApplicationFailure.nonRetryable(
+      `Alias ${aliasName} of ${functionName} points at $LATEST, which cannot share traffic. Nothing was moved. Point it at a ` +
+        `version: aws lambda publish-version --function-name ${functionName}, then aws lambda update-alias --function-name ` +
+        `${functionName} --name ${aliasName} --function-version <that version>`,
+      'AliasOnLatest',
+    );
+  }
   if (!alias?.additional) return;
   throw ApplicationFailure.nonRetryable(
     `Alias ${aliasName} of ${functionName} is shared between two versions (${describeState(alias)}), and not by Sluice. ` +

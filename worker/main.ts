@@ -103,7 +103,8 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
       ...shared,
       taskQueue: buildQueue,
       activities: createGitActivities({ cacheFolder, taskQueue: ownQueue }),
-      maxConcurrentActivityTaskExecutions: 4,
+      // What has a workspace must begin at once: a wait here means to the run that this worker was lost.
+      maxConcurrentActivityTaskExecutions: 100,
     }),
     Worker.create({
       ...shared,

@@ -62,6 +62,74 @@ it('finds an alias that someone else moved while it goes back', async () => {
   expect(world.cloud.lambda.alias('checkout')).toMatchObject({ version: '40' });
 });
 
+it('finds an alias that is gone', async () => {
+  const rollout = await world.start(two());
+  await world.until(15);
+  world.cloud.lambda.functions.get('checkout')!.aliases.clear();
+  expect(await rollout.ended()).toMatchObject({
+    outcome: 'rolledBack',
+    functions: [{ movedByOther: 'no alias at all' }, {}],
+  });
+  expect(world.cloud.lambda.alias('cart')).toMatchObject(live('6'));
+});
+
+it('leaves alone what someone else had moved wholly to the candidate when it goes back', async () => {
+  const rollout = await world.start(two());
+  await world.until(15);
+  world.cloud.lambda.moveByHand('checkout', '42');
+  await rollout.ask('abort');
+  expect(await rollout.ended()).toMatchObject({
+    outcome: 'aborted',
+    functions: [{ movedByOther: 'version 42' }, { weightPercent: 0 }],
+  });
+  expect(world.cloud.lambda.alias('checkout')).toMatchObject(live('42'));
+});
+
+it('takes its mark off an alias that someone else moved, so that the next rollout begins from there', async () => {
+  const rollout = await world.start();
+  await world.until(15);
+  world.cloud.lambda.moveByHand('checkout', '40');
+  await rollout.ended();
+  expect(world.cloud.lambda.alias('checkout')).toMatchObject(live('40'));
+  const next = await (await world.start({ run: 'shop-8' })).ended();
+  expect(next).toMatchObject({ outcome: 'succeeded', warnings: [], functions: [{ stableVersion: '40' }] });
+});
+
+it('leaves an alias that was moved by someone else after its rollout was terminated', async () => {
+  const earlier = await world.start();
+  await world.until(15);
+  await earlier.handle.terminate();
+  world.cloud.lambda.moveByHand('checkout', '40');
+  const next = await (await world.start({ run: 'shop-8' })).ended();
+  expect(next).toMatchObject({ outcome: 'succeeded', functions: [{ stableVersion: '40' }] });
+});
+
+it('releases again what had reached 100 percent when its rollout was terminated', async () => {
+  world.cloud.lambda.hooks.set('check', () => undefined);
+  const earlier = await world.start({
+    functions: [fn('checkout', { strategy: 'AllAtOnce', after: ['check'] })],
+  });
+  await earlier.when(({ waitingHooks }) => waitingHooks.length > 0);
+  await earlier.handle.terminate();
+  const next = await (
+    await world.start({ run: 'shop-8', functions: [fn('checkout', { strategy: 'AllAtOnce' })] })
+  ).ended();
+  expect(next).toMatchObject({
+    outcome: 'succeeded',
+    functions: [{ stableVersion: '41', candidateVersion: '42' }],
+  });
+  expect(world.cloud.lambda.alias('checkout')).toMatchObject(live('42'));
+});
+
+it('refuses an alias on $LATEST before anything moves', async () => {
+  world.cloud.lambda.moveByHand('checkout', '$LATEST');
+  expect(await (await world.start()).ended()).toMatchObject({
+    outcome: 'failed',
+    reason: expect.stringContaining('points at $LATEST'),
+  });
+  expect(world.cloud.lambda.alias('checkout')).toMatchObject({ version: '$LATEST' });
+});
+
 it('tries to go back until AWS is there again, and shows each failure meanwhile', async () => {
   const rollout = await world.start(two());
   await world.until(15);
