@@ -149,7 +149,7 @@ async function settled(lambda: LambdaClient, functionName: string, qualifier?: s
     // Inactive is an idle function whose resources Lambda took back; the next call brings it up again.
     if ((state === 'Active' || state === 'Inactive') && update === 'Successful') return configuration;
     // Polled often at first, since most updates take half a second, and ever less with the time it has taken.
-    const waitMs = Math.min(1_000, Math.max(25, (Date.now() - startedMs) / 10));
+    const waitMs = Math.min(1_000, Math.max(50, (Date.now() - startedMs) / 10));
     await delay(waitMs, undefined, { signal: Context.current().cancellationSignal });
   }
 }

@@ -81,12 +81,15 @@ async function declaredAt(
   folder: string,
 ): Promise<{ application?: string; source?: string }> {
   const path = folder ? `${folder}/pipeline.yaml` : 'pipeline.yaml';
-  const { parse } = await import('yaml');
-  try {
-    return parse(await git(root, ['show', `${commit}:${path}`])) ?? {};
-  } catch {
-    return {};
-  }
+  const text = await git(root, ['show', `${commit}:${path}`]).catch(() => '');
+  const { isRecord, readYaml } = await import('../domain/yaml-text.ts');
+  const { value } = readYaml(text);
+  if (!isRecord(value)) return {};
+  const { application, source } = value;
+  return {
+    ...(typeof application === 'string' && { application }),
+    ...(typeof source === 'string' && { source }),
+  };
 }
 
 async function git(dir: string, args: string[]): Promise<string> {

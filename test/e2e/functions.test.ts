@@ -129,13 +129,14 @@ it('goes through the environments in order, or only the one asked for', async ()
   app.commit({
     'template.yaml': template({ functions: ['Checkout'] }),
     'pipeline.yaml':
-      'strategy: AllAtOnce\nenvironments: { staging: { stack: twice-staging }, production: { stack: twice } }\n',
+      'application: named\nstrategy: AllAtOnce\nenvironments: { staging: { stack: twice-staging }, production: { stack: twice } }\n',
     'src/checkout/app.ts': handler('one'),
   });
   const staging = await harness.ended(await harness.start(app.folder, '--env', 'staging'));
   expect(staging.rollouts.map(({ environment, outcome }) => [environment, outcome])).toEqual([
     ['staging', 'succeeded'],
   ]);
+  expect(staging).toMatchObject({ application: 'named', run: expect.stringMatching(/^named-[0-9a-f]{7}$/) });
   const both = await harness.ended(await harness.start(app.folder));
   expect(both).toMatchObject({ outcome: 'succeeded' });
   expect(both.rollouts.map(({ environment, outcome }) => [environment, outcome])).toEqual([
