@@ -97,9 +97,24 @@ async function writeAlias(
   return { functionName, ...(written.RevisionId && { revisionId: written.RevisionId }) };
 }
 
-/** The lock is stale, or the alias is gone: someone else was there. */
-function isStale(error: unknown): boolean {
-  return error instanceof PreconditionFailedException || error instanceof ResourceNotFoundException;
+/**
+ * Writes under the lock that our last write left. Where that is stale, or the alias gone, someone else was there, or
+ * an earlier try of ours: `whenStale` decides by what is found now.
+ */
+async function writeOr(
+  lambda: LambdaClient,
+  move: AliasMove,
+  state: AliasState,
+  description: string,
+  whenStale: (found: Alias | undefined) => Promise<AliasWritten>,
+): Promise<AliasWritten> {
+  try {
+    return await writeAlias(lambda, move, state, description, move.revisionId);
+  } catch (error) {
+    const stale = error instanceof PreconditionFailedException || error instanceof ResourceNotFoundException;
+    if (!stale) throw error;
+  }
+  return whenStale(await readAlias(lambda, move.functionName, move.alias));
 }
 
 /**
@@ -130,20 +145,16 @@ export async function writeEach(
 }
 
 export async function shift(lambda: LambdaClient, move: AliasMove): Promise<AliasWritten> {
-  const target = stateAt(move, move.toPercent);
   if (!move.stableVersion) return createAlias(lambda, move);
-  try {
-    return await writeAlias(lambda, move, target, writeMark(move), move.revisionId);
-  } catch (error) {
-    if (!isStale(error)) throw error;
-  }
-  const found = await readAlias(lambda, move.functionName, move.alias);
-  const ours = readMark(found?.description)?.run === move.run;
-  if (found && ours && sameState(found, target)) return writtenAs(move, found);
-  if (found && ours && sameState(found, stateAt(move, move.fromPercent))) {
-    return writeAlias(lambda, move, target, writeMark(move), found.revisionId);
-  }
-  return leave(lambda, move, found);
+  const target = stateAt(move, move.toPercent);
+  return writeOr(lambda, move, target, writeMark(move), async (found) => {
+    const ours = readMark(found?.description)?.run === move.run;
+    if (found && ours && sameState(found, target)) return writtenAs(move, found);
+    if (found && ours && sameState(found, stateAt(move, move.fromPercent))) {
+      return writeAlias(lambda, move, target, writeMark(move), found.revisionId);
+    }
+    return leave(lambda, move, found);
+  });
 }
 
 /** A first deployment where no stack made the alias. Safe to retry: an alias on the candidate is what was asked for. */
@@ -169,34 +180,26 @@ function writtenAs({ functionName }: AliasName, { revisionId }: Alias): AliasWri
 
 export async function restore(lambda: LambdaClient, move: AliasMove): Promise<AliasWritten> {
   const stable = { version: move.stableVersion };
-  try {
-    return await writeAlias(lambda, move, stable, move.description, move.revisionId);
-  } catch (error) {
-    if (!isStale(error)) throw error;
-  }
-  const found = await readAlias(lambda, move.functionName, move.alias);
-  if (!found) return leave(lambda, move, found);
-  const ours = readMark(found.description)?.run === move.run;
-  if (!ours && sameState(found, stable)) return writtenAs(move, found);
-  const written = [0, move.fromPercent, move.toPercent].map((percent) => stateAt(move, percent));
-  // finishShift takes the mark off an alias that is wholly on the candidate.
-  const finished = move.toPercent >= 100 && !readMark(found.description);
-  if (!(ours || finished) || !written.some((state) => sameState(found, state)))
-    return leave(lambda, move, found);
-  return writeAlias(lambda, move, stable, move.description, found.revisionId);
+  return writeOr(lambda, move, stable, move.description, async (found) => {
+    if (!found) return leave(lambda, move, found);
+    const ours = readMark(found.description)?.run === move.run;
+    if (!ours && sameState(found, stable)) return writtenAs(move, found);
+    const written = [0, move.fromPercent, move.toPercent].map((percent) => stateAt(move, percent));
+    // finishShift takes the mark off an alias that is wholly on the candidate.
+    const finished = move.toPercent >= 100 && !readMark(found.description);
+    if (!(ours || finished) || !written.some((state) => sameState(found, state)))
+      return leave(lambda, move, found);
+    return writeAlias(lambda, move, stable, move.description, found.revisionId);
+  });
 }
 
 export async function finish(lambda: LambdaClient, move: AliasMove): Promise<AliasWritten> {
   const candidate = { version: move.candidateVersion };
-  try {
-    return await writeAlias(lambda, move, candidate, move.description, move.revisionId);
-  } catch (error) {
-    if (!isStale(error)) throw error;
-  }
-  const found = await readAlias(lambda, move.functionName, move.alias);
-  if (!found || !sameState(found, candidate)) return leave(lambda, move, found);
-  if (!readMark(found.description)) return writtenAs(move, found);
-  return writeAlias(lambda, move, candidate, move.description, found.revisionId);
+  return writeOr(lambda, move, candidate, move.description, async (found) => {
+    if (!found || !sameState(found, candidate)) return leave(lambda, move, found);
+    if (!readMark(found.description)) return writtenAs(move, found);
+    return writeAlias(lambda, move, candidate, move.description, found.revisionId);
+  });
 }
 
 export async function settle(lambda: LambdaClient, name: AliasName): Promise<string | undefined> {

@@ -44,16 +44,15 @@ export async function publish(
   { logicalId, functionName, alias: aliasName, artifact, created }: FunctionToPublish,
   commit: string,
 ): Promise<PublishedFunction> {
-  const [found, live, latest] = await Promise.all([
-    aliasName ? readAlias(lambda, functionName, aliasName) : undefined,
-    aliasName ? liveConfiguration(lambda, functionName, aliasName) : undefined,
-    settled(lambda, functionName),
-  ]);
-  const leftover =
-    found && aliasName && readMark(found.description) ? { functionName, alias: aliasName } : undefined;
-  const warning = leftover && (await settle(lambda, leftover));
-  const alias = leftover ? await readAlias(lambda, functionName, leftover.alias) : found;
-  const nowLive = leftover ? await liveConfiguration(lambda, functionName, leftover.alias) : live;
+  const readLive = () =>
+    Promise.all([
+      aliasName ? readAlias(lambda, functionName, aliasName) : undefined,
+      aliasName ? liveConfiguration(lambda, functionName, aliasName) : undefined,
+    ]);
+  const [found, latest] = await Promise.all([readLive(), settled(lambda, functionName)]);
+  const leftover = aliasName && readMark(found[0]?.description);
+  const warning = leftover ? await settle(lambda, { functionName, alias: aliasName }) : undefined;
+  const [alias, live] = leftover ? await readLive() : found;
   refuseUnshiftable(functionName, aliasName, alias);
 
   const codeDiffers = latest.CodeSha256 !== artifact.codeSha256;
@@ -62,7 +61,7 @@ export async function publish(
     logicalId,
     functionName,
     description: alias?.description ?? '',
-    differences: nowLive ? differences(current, nowLive) : [],
+    differences: live ? differences(current, live) : [],
     ...(alias?.revisionId && { revisionId: alias.revisionId }),
     ...(warning && { warning }),
   };
