@@ -56,15 +56,82 @@ export type Reference = { logicalId: string } | { name: string };
 
 export interface EnvironmentDefinition {
   name: string;
-  /** The CloudFormation stack's name. */
+  /** The CloudFormation stack's name, in each target. */
   stack: string;
   parameters: Record<string, string>;
+  /** Where it deploys: wave after wave, the targets of a wave at the same time. At least one target. */
+  waves: Target[][];
   /** What each function with an alias does here, by logical id. */
   shifts: Record<string, Shift>;
   /** How often the candidate must have been called before a step ends. 0: not asked for. */
   minInvocations: number;
   /** What happens when a step's bake is over and it was called less often than that. */
   onNoTraffic: OnNoTraffic;
+  /** The gate before it; without one, a run goes straight on. */
+  approval?: ApprovalRule;
+  /** Run after its rollout, one after the other; one that fails ends the run, and what is live stays. */
+  checks: CheckDefinition[];
+  /** Given to its checks and hooks. */
+  variables: Record<string, string>;
+  concurrency: Concurrency;
+  freezeWindows: FreezeWindow[];
+  /** So many releases can be gone back to; older versions and packages are deleted. */
+  keepReleases: number;
+}
+
+/** One AWS account and region. Without `region` and `roleArn` it is the worker's own. */
+export interface Target {
+  /** Unique in its environment: the region, or what the user calls it; `default` where nothing is given. */
+  name: string;
+  region?: string;
+  /** Assumed through STS. */
+  roleArn?: string;
+  externalId?: string;
+  /** Over those of the environment. */
+  parameters?: Record<string, string>;
+}
+
+export interface ApprovalRule {
+  /** Who may approve; without it, anyone who can reach Temporal. */
+  by?: string[];
+  /** How many different people must. */
+  count: number;
+  /** An approval that has not come by then is a rejection. */
+  expiresSeconds: number;
+}
+
+/** A custom action between two environments, as CodePipeline has them. */
+export type CheckDefinition = {
+  /** Unique in its environment. */
+  name: string;
+  /** For one attempt, a later answer included. */
+  timeoutSeconds: number;
+  /** How often it is tried again after it failed. */
+  retries: number;
+} & CheckAction;
+
+export type CheckAction =
+  /** Invoked in the environment's first target, and answers as a hook does. */
+  | { kind: 'lambda'; function: Reference }
+  /** A shell command, run on a build worker in the application's folder at this commit. */
+  | { kind: 'command'; command: string }
+  /** A signed POST; what it answers, or reports later, is the result. */
+  | { kind: 'webhook'; url: string };
+
+/**
+ * What becomes of a run that comes while another is before it. `superseded`: it takes the place of those still
+ * waiting. `queued`: it waits its turn. `cancel`: it also aborts the one in progress, which goes back first.
+ */
+export type Concurrency = 'superseded' | 'queued' | 'cancel';
+
+/** While one is open, runs wait. */
+export interface FreezeWindow {
+  /** Five fields; when it opens. */
+  cron: string;
+  durationSeconds: number;
+  /** An IANA name. */
+  timezone: string;
+  why?: string;
 }
 
 export type OnNoTraffic = 'continue' | 'hold' | 'fail';

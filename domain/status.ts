@@ -14,6 +14,8 @@ export interface RunStatus {
   /** Source, Build, Package. */
   events: LifecycleEvent[];
   /** One per environment that was reached, in order. */
+  environments: EnvironmentStatus[];
+  /** One per target that was reached, in the order of environments and waves. */
   rollouts: RolloutStatus[];
   warnings: string[];
 }
@@ -25,7 +27,84 @@ export interface Commit {
 }
 
 /** `unchanged`: the deployment would have changed nothing, so nothing moved. */
-export type Outcome = 'running' | 'succeeded' | 'unchanged' | 'failed' | 'rolledBack' | 'aborted';
+export type Outcome =
+  | 'running'
+  | 'succeeded'
+  | 'unchanged'
+  | 'failed'
+  | 'rolledBack'
+  | 'aborted'
+  /** At the gate, by a person or because nobody approved in time. */
+  | 'rejected'
+  /** A newer run took its place in the lane. */
+  | 'superseded';
+
+/** A run's way through one environment, beside its rollouts. */
+export interface EnvironmentStatus {
+  environment: string;
+  /** The lane's workflow id. */
+  lane: string;
+  state: 'waiting' | 'gate' | 'rolling' | 'checking' | 'ended';
+  /** While it waits: what for, and what can be done. */
+  waiting?: string;
+  gate?: GateStatus;
+  checks: CheckStatus[];
+  startedAt: string;
+  endedAt?: string;
+}
+
+/** A manual approval, and what an approver needs to know. */
+export interface GateStatus {
+  /** Who may; without it, anyone. */
+  by?: string[];
+  /** How many must. */
+  count: number;
+  openedAt: string;
+  expiresAt: string;
+  approvals: MessageRecord[];
+  outcome: 'waiting' | 'approved' | 'rejected' | 'expired';
+  /** Absent until they were gathered. */
+  facts?: ReleaseFacts;
+}
+
+/** What a release would change of what is live. */
+export interface ReleaseFacts {
+  /** The commit that is live; absent where none is known. */
+  liveCommit?: string;
+  /** Since then, newest first, at most 50. */
+  commits: Commit[];
+  /** How many there are in all. */
+  commitCount: number;
+  /** Commits that are live and not in this one: above 0, the release goes sideways or back. */
+  commitsTakenAway: number;
+  functions: FunctionFacts[];
+  /** One line each, such as `CheckoutFunction MemorySize: 128 → 256`. */
+  configuration: string[];
+  /** What could not be found out, and why. */
+  unknown: string[];
+}
+
+export interface FunctionFacts {
+  logicalId: string;
+  change: 'changed' | 'unchanged' | 'first';
+  /** Of the zipped package. */
+  bytes: number;
+  /** Of the one that is live. */
+  liveBytes?: number;
+}
+
+export interface CheckStatus {
+  name: string;
+  kind: 'lambda' | 'command' | 'webhook';
+  status: EventStatus;
+  /** Counted from 1. */
+  attempt: number;
+  startedAt?: string;
+  endedAt?: string;
+  detail?: string;
+  /** Set while its answer is to come later: what it is reported by. */
+  token?: string;
+}
 
 /** As CodeDeploy's console shows them. */
 export interface LifecycleEvent {
@@ -46,6 +125,8 @@ export type EventName =
   | 'BeforeAllowTraffic'
   | 'AllowTraffic'
   | 'AfterAllowTraffic'
+  /** All traffic is on the candidate, and still watched, until every target of the environment is as far. */
+  | 'OtherTargets'
   | 'GoBack';
 
 export type EventStatus = 'Pending' | 'InProgress' | 'Succeeded' | 'Failed' | 'Skipped';
@@ -57,6 +138,8 @@ export interface RolloutStatus {
   /** Its run in Temporal: the workflow id is the environment's, and used again. */
   firstRunId?: string;
   environment: string;
+  /** The target's name; `default` where the environment has only the worker's own account and region. */
+  target: string;
   outcome: Outcome;
   reason?: string;
   /** The lifecycle event under way, or the last one. */
