@@ -41,3 +41,114 @@ export interface LiveVersion {
   alias: string;
   version: string;
 }
+
+/** What is live: the newest release that went well. Undefined before the first. */
+export function liveEntry(ledger: LedgerEntry[]): LedgerEntry | undefined {
+  return ledger.findLast(wentLive);
+}
+
+function wentLive({ outcome, versions }: LedgerEntry): boolean {
+  return (outcome === 'succeeded' || outcome === 'unchanged') && versions !== undefined;
+}
+
+/** A release that a rollback goes to, or why there is none, in a sentence. */
+export type RollbackTarget = { entry: LedgerEntry } | { refusal: string };
+
+/**
+ * The release to go back to: the one named by its run, or the beginning of its run or commit; without a name the last
+ * good one, which is the newest before what is live that nobody went back from.
+ */
+export function rollbackTarget(ledger: LedgerEntry[], to?: string): RollbackTarget {
+  const live = liveEntry(ledger);
+  if (to === undefined) {
+    const entry = ledger.findLast(
+      (each) => wentLive(each) && !each.rolledBack && !sameVersions(each.versions!, live!.versions!),
+    );
+    if (entry) return { entry };
+    return {
+      refusal: live
+        ? `There is nothing to go back to: ${live.release} is the only good release whose versions are kept.`
+        : 'There is nothing to go back to: no release is recorded yet.',
+    };
+  }
+  const named = ledger.filter(({ release, commit }) => release.startsWith(to) || commit?.sha.startsWith(to));
+  const releases = new Set(named.map(({ release }) => release));
+  const exact = named.filter(({ release }) => release === to);
+  if (exact.length === 0 && releases.size > 1)
+    return { refusal: `${to} could be any of ${[...releases].join(', ')}. Write more of it.` };
+  const entry = (exact.length ? exact : named).findLast(wentLive);
+  if (entry) return { entry };
+  const { outcome = '', release = '' } = named.at(-1) ?? {};
+  const why =
+    named.length === 0
+      ? `There is no release ${to} in the ledger.`
+      : outcome === 'succeeded' || outcome === 'unchanged'
+        ? `The versions of ${release} are no longer kept (keep in pipeline.yaml says how many releases are).`
+        : `${release} was never live: it ended ${outcome}.`;
+  return { refusal: `${why} ${choices(ledger)}` };
+}
+
+function choices(ledger: LedgerEntry[]): string {
+  const names = [...new Set(ledger.filter(wentLive).map(({ release }) => release))].toReversed();
+  return names.length ? `Possible are ${names.slice(0, 10).join(', ')}.` : 'There is no release to go back to.';
+}
+
+export function sameVersions(a: ReleaseVersions, b: ReleaseVersions): boolean {
+  const lines = (versions: ReleaseVersions) =>
+    Object.entries(versions)
+      .flatMap(([target, all]) =>
+        all.map(({ functionName, alias, version }) => `${target} ${functionName}:${alias} ${version}`),
+      )
+      .toSorted()
+      .join('\n');
+  return lines(a) === lines(b);
+}
+
+/** Marks what a rollback leaves as bad, unless it goes forward again to what was left before. */
+export function leaveRelease(ledger: LedgerEntry[], left: LedgerEntry, goneTo: LedgerEntry): void {
+  for (const entry of ledger) {
+    if (!entry.versions) continue;
+    if (sameVersions(entry.versions, goneTo.versions!)) delete entry.rolledBack;
+    else if (goneTo.number < left.number && sameVersions(entry.versions, left.versions!))
+      entry.rolledBack = true;
+  }
+}
+
+/** A lane's ledger travels in every message to its next run: beyond this, old releases are let go early. */
+const versionsBytesMax = 500_000;
+
+/**
+ * Forgets the versions of what is no longer to be gone back to: beyond the newest `keepReleases` different releases,
+ * what is live never.
+ */
+export function forgetOld(ledger: LedgerEntry[], keepReleases: number): void {
+  const kept: ReleaseVersions[] = [];
+  let bytes = 0;
+  for (const entry of ledger.toReversed()) {
+    const { versions } = entry;
+    if (!versions || kept.some((other) => sameVersions(other, versions))) continue;
+    bytes += JSON.stringify(versions).length;
+    const fits = kept.length === 0 || (kept.length < keepReleases && bytes <= versionsBytesMax);
+    if (fits && wentLive(entry)) kept.push(versions);
+    else delete entry.versions;
+  }
+}
+
+/** Every version that a rollback may need, by target. */
+export function keptVersions(ledger: LedgerEntry[]): ReleaseVersions {
+  const kept: ReleaseVersions = {};
+  for (const { versions = {} } of ledger)
+    for (const [target, all] of Object.entries(versions)) (kept[target] ??= []).push(...all);
+  return kept;
+}
+
+/** How many entries a lane keeps by itself, and how many go into a page of S3. */
+export const ledgerInLane = 200;
+export const ledgerPage = 100;
+
+/** The oldest page, once the lane has more than it keeps and none of it can be gone back to. */
+export function fullPage(ledger: LedgerEntry[]): LedgerEntry[] | undefined {
+  if (ledger.length <= ledgerInLane) return undefined;
+  const page = ledger.slice(0, ledgerPage);
+  return page.some(({ versions }) => versions) ? undefined : page;
+}
