@@ -1,13 +1,5 @@
-import {
-  BucketAlreadyOwnedByYou,
-  CreateBucketCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  PutPublicAccessBlockCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3';
-import { GetCallerIdentityCommand, type STSClient } from '@aws-sdk/client-sts';
-import { Context } from '@temporalio/activity';
+import type { S3Client } from '@aws-sdk/client-s3';
+import type { STSClient } from '@aws-sdk/client-sts';
 import { ApplicationFailure } from '@temporalio/common';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -16,6 +8,17 @@ import { join } from 'node:path';
 import type { Artifact } from '../domain/artifact.ts';
 import type { Definition } from '../domain/definition.ts';
 import { packageTemplate } from '../domain/template.ts';
+import {
+  inAws,
+  object,
+  ownBucketName,
+  type Place,
+  type Store,
+  type StoredObject,
+  storedObjects,
+  storeMissing,
+  templateObject,
+} from './artifact-store.ts';
 import type { BuildResult, BuiltFunction, PackageResult, Workspace } from './contract.ts';
 import { listFiles, type TreeFile } from './file-tree.ts';
 import { cachePath, filledOnce, working } from './workspace.ts';
@@ -38,14 +41,19 @@ export interface PackageInput {
 const unzippedBytesMax = 262_144_000;
 /** A zip's directory counts its entries in 16 bits. */
 const filesMax = 65_535;
-const listedPagesMax = 5;
+
+const builder = {
+  name: 'build worker',
+  otherwise: '; or name another bucket under "artifacts" in pipeline.yaml',
+};
 
 export function createArtifactActivities({ s3, sts, cacheFolder }: ArtifactSettings) {
   const ownBucket = ownBucketName(s3, sts);
   return {
     /**
      * Zips what was built and stores what S3 does not have yet under its content's hash, and with `deploy: stack`
-     * the template that points there. Safe to run twice: equal content has an equal key and is stored once.
+     * the template that points there. Safe to run twice: equal content has an equal key and is stored once; what
+     * has been there for long is stored anew, so that no run loses to housekeeping what it needs.
      * Lambda's limit of 50 MB is for zips sent to it directly; ours go through S3, so only the 250 MB unzipped
      * count. Throws PackageTooLarge, BucketMissing and the like, not retried, with the mend.
      */
@@ -53,10 +61,10 @@ export function createArtifactActivities({ s3, sts, cacheFolder }: ArtifactSetti
       working(workspace, async (signal) => {
         const place: Place = definition.artifactBucket
           ? { bucket: definition.artifactBucket }
-          : await inAws('find its account', ownBucket);
+          : await inAws(builder, 'find its account', ownBucket);
         const store: Store = { ...place, s3, prefix: `${application}/`, signal };
         const [stored, zips] = await both(
-          inAws(`list the packages in ${store.bucket}`, () => storedKeys(store)),
+          inAws(builder, `list the packages in ${store.bucket}`, () => storedObjects(store)),
           Promise.all(build.functions.map((each) => zipOf(each, workspace, cacheFolder, signal))),
         );
         const zipped = zips.map(({ path, bytes, codeSha256 }) =>
@@ -67,9 +75,9 @@ export function createArtifactActivities({ s3, sts, cacheFolder }: ArtifactSetti
         );
         const template =
           definition.deploy === 'stack'
-            ? await templateObject(store, workspace, definition, artifacts)
+            ? await packagedTemplate(store, workspace, definition, artifacts)
             : undefined;
-        const uploaded = await inAws(`store packages in ${store.bucket}`, () =>
+        const uploaded = await inAws(builder, `store packages in ${store.bucket}`, () =>
           storeMissing(store, stored, [...zipped, ...(template ? [template] : [])]),
         );
         return { artifacts, ...(template && { template: template.artifact }), uploaded };
@@ -162,195 +170,12 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1_048_576).toFixed(1)} MB`;
 }
 
-interface Place {
-  bucket: string;
-  /** For the account's own bucket, which is made when missing: nobody else's of that name is ever written to. */
-  account?: string;
-}
-
-/** Where an application's packages are stored. */
-interface Store extends Place {
-  s3: S3Client;
-  prefix: string;
-  signal: AbortSignal;
-}
-
-/** What every request names. */
-function bucketOf({ bucket, account }: Store) {
-  return { Bucket: bucket, ...(account && { ExpectedBucketOwner: account }) };
-}
-
-interface StoredObject {
-  artifact: Artifact;
-  read: () => Promise<Buffer>;
-}
-
-function object(
-  { bucket, prefix }: Store,
-  ending: string,
-  codeSha256: string,
-  bytes: number,
-  read: () => Promise<Buffer>,
-): StoredObject {
-  const key = `${prefix}${Buffer.from(codeSha256, 'base64').toString('hex')}.${ending}`;
-  return { artifact: { bucket, key, codeSha256, bytes }, read };
-}
-
-async function templateObject(
+async function packagedTemplate(
   store: Store,
   { root, folder }: Workspace,
   { templateFile }: Definition,
   artifacts: Record<string, Artifact>,
 ): Promise<StoredObject> {
   const text = await readFile(join(root, folder, templateFile), 'utf8');
-  const body = Buffer.from(packageTemplate(text, artifacts));
-  const sha256 = createHash('sha256').update(body).digest('base64');
-  return object(store, 'yaml', sha256, body.length, () => Promise.resolve(body));
-}
-
-/** Gives how many objects were not there yet. */
-async function storeMissing(store: Store, stored: Set<string>, objects: StoredObject[]): Promise<number> {
-  const wanted = new Map(objects.map((each) => [each.artifact.key, each]));
-  const missing = [...wanted.values()].filter(({ artifact }) => !stored.has(artifact.key));
-  const results = await Promise.all(missing.map((each) => put(store, each)));
-  return results.filter(Boolean).length;
-}
-
-/** The keys in S3, by one shared read; of very many only the first, which only means that some are sent again. */
-async function storedKeys(store: Store): Promise<Set<string>> {
-  const keys = new Set<string>();
-  let after: string | undefined;
-  for (let page = 0; page < listedPagesMax; page += 1) {
-    const listed = await listPage(store, after);
-    for (const { Key: key } of listed?.Contents ?? []) keys.add(key!);
-    after = listed?.NextContinuationToken;
-    if (!after) break;
-  }
-  return keys;
-}
-
-async function listPage(store: Store, after: string | undefined) {
-  const { s3, prefix, signal } = store;
-  const list = new ListObjectsV2Command({
-    ...bucketOf(store),
-    Prefix: prefix,
-    ...(after && { ContinuationToken: after }),
-  });
-  try {
-    return await s3.send(list, { abortSignal: signal });
-  } catch (error) {
-    if ((error as Error).name !== 'NoSuchBucket') throw error;
-    await makeBucket(store);
-    return undefined;
-  }
-}
-
-/** False when someone else has just stored the same. */
-async function put(store: Store, { artifact, read }: StoredObject): Promise<boolean> {
-  const { s3, signal } = store;
-  const { key, codeSha256 } = artifact;
-  const content = { Key: key, Body: await read(), IfNoneMatch: '*', ChecksumSHA256: codeSha256 };
-  const input = { ...bucketOf(store), ...content };
-  try {
-    await s3.send(new PutObjectCommand(input), { abortSignal: signal });
-    return true;
-  } catch (error) {
-    if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 412)
-      return false;
-    // 409, another upload of the same key under way, is left to the activity's retry: then it is there.
-    throw error;
-  }
-}
-
-async function makeBucket({ s3, bucket, account }: Store): Promise<void> {
-  if (!account) {
-    throw ApplicationFailure.nonRetryable(
-      `There is no S3 bucket ${bucket}, which pipeline.yaml names under artifacts. Make it (aws s3 mb s3://${bucket}), or leave "artifacts" out: Sluice then makes one of its own.`,
-      'BucketMissing',
-    );
-  }
-  const region = await s3.config.region();
-  try {
-    await s3.send(
-      new CreateBucketCommand({
-        Bucket: bucket,
-        // S3 refuses its first region as a constraint.
-        ...(region !== 'us-east-1' && {
-          CreateBucketConfiguration: { LocationConstraint: region as 'eu-west-1' },
-        }),
-      }),
-    );
-  } catch (error) {
-    if (!(error instanceof BucketAlreadyOwnedByYou)) throw error;
-  }
-  await s3.send(
-    new PutPublicAccessBlockCommand({
-      Bucket: bucket,
-      PublicAccessBlockConfiguration: {
-        BlockPublicAcls: true,
-        BlockPublicPolicy: true,
-        IgnorePublicAcls: true,
-        RestrictPublicBuckets: true,
-      },
-    }),
-  );
-  Context.current().log.info(`Made the bucket ${bucket} for packages`);
-}
-
-/** The account is asked for once. */
-function ownBucketName(s3: S3Client, sts: STSClient): () => Promise<Place> {
-  let asked: Promise<Place> | undefined;
-  const ask = async () => {
-    const [{ Account: account }, region] = await Promise.all([
-      sts.send(new GetCallerIdentityCommand({})),
-      s3.config.region(),
-    ]);
-    return { bucket: `sluice-artifacts-${account}-${region}`, account: account! };
-  };
-  return () => {
-    asked ??= ask().catch((error: unknown) => {
-      asked = undefined;
-      throw error;
-    });
-    return asked;
-  };
-}
-
-const refusals = [
-  'AccessDenied',
-  'AccessDeniedException',
-  'AllAccessDisabled',
-  'BucketAlreadyExists',
-  'InvalidBucketName',
-];
-const noCredentials = [
-  'CredentialsProviderError',
-  'ExpiredToken',
-  'ExpiredTokenException',
-  'InvalidAccessKeyId',
-  'InvalidClientTokenId',
-  'SignatureDoesNotMatch',
-  'UnrecognizedClientException',
-];
-
-/** Turns what AWS will refuse again into an error that is not retried and names the mend. */
-async function inAws<T>(purpose: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const { name, message } = error as Error;
-    if (noCredentials.includes(name)) {
-      throw ApplicationFailure.nonRetryable(
-        `The build worker has no working AWS credentials to ${purpose} (${message}). Give it some, by AWS_PROFILE or as any AWS tool takes them, and start it again.`,
-        'NoCredentials',
-      );
-    }
-    if (refusals.includes(name)) {
-      throw ApplicationFailure.nonRetryable(
-        `AWS does not let the build worker ${purpose}: ${name}, ${message}. It needs s3:ListBucket, s3:PutObject and, for a bucket of its own, s3:CreateBucket; or name another bucket under "artifacts" in pipeline.yaml.`,
-        'AccessDenied',
-      );
-    }
-    throw error;
-  }
+  return templateObject(store, packageTemplate(text, artifacts));
 }

@@ -12,19 +12,23 @@ import {
   type Parameter,
   type Stack,
 } from '@aws-sdk/client-cloudformation';
-import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseDocument } from 'yaml';
 import type { Artifact } from '../domain/artifact.ts';
+import type { Target } from '../domain/definition.ts';
 import { createdFunctions, refusal, type StackChange } from '../domain/stack.ts';
-import { withHeartbeat } from './heartbeat.ts';
 import { deployedPin, newStackPin, pinVersions, templateFingerprint } from '../domain/template.ts';
+import { withHeartbeat } from './heartbeat.ts';
+import type { ClientsOf, TargetClients } from './target-clients.ts';
 
 export interface StackInput {
+  target: Target;
   run: string;
   stack: string;
+  /** In a bucket of the target. */
   template: Artifact;
   parameters: Record<string, string>;
   /** The logical ids of the functions with an alias. */
@@ -41,12 +45,7 @@ export interface StackResult {
   skipped: boolean;
 }
 
-interface Clients {
-  cloudformation: CloudFormationClient;
-  s3: S3Client;
-}
-
-export function createCloudFormationActivities(clients: Clients) {
+export function createCloudFormationActivities({ clientsOf }: { clientsOf: ClientsOf }) {
   return {
     /**
      * Brings the stack up to the template, with versions and aliases left as they are; does nothing where only
@@ -54,7 +53,7 @@ export function createCloudFormationActivities(clients: Clients) {
      * again. Throws StackRefused or StackFailed (not retried), naming the resource and CloudFormation's reason.
      */
     async deployStack(input: StackInput): Promise<StackResult> {
-      return withHeartbeat(() => deploy(clients, input));
+      return withHeartbeat(() => deploy(clientsOf(input.target), input));
     },
   };
 }
@@ -62,7 +61,7 @@ export function createCloudFormationActivities(clients: Clients) {
 /** The templates's size up to which CloudFormation takes it in the call (AWS CloudFormation quotas). */
 const maxTemplateBytes = 51_200;
 
-async function deploy({ cloudformation, s3 }: Clients, input: StackInput): Promise<StackResult> {
+async function deploy({ cloudformation, s3 }: TargetClients, input: StackInput): Promise<StackResult> {
   const changeSet = `sluice-${input.run}`.replaceAll(/[^A-Za-z0-9-]/g, '-').slice(0, 128);
   const takenUp =
     Context.current().info.attempt > 1 && (await executedChanges(cloudformation, input.stack, changeSet));
@@ -77,7 +76,7 @@ async function deploy({ cloudformation, s3 }: Clients, input: StackInput): Promi
   refuseUnusable(input.stack, stack);
   if (!stack || stack.StackStatus === 'REVIEW_IN_PROGRESS') {
     const pins = Object.fromEntries(input.functions.map((id) => [id, newStackPin]));
-    return change({ cloudformation, s3 }, input, changeSet, pinVersions(template, pins));
+    return change(cloudformation, input, changeSet, pinVersions(template, pins));
   }
 
   const [resources, deployed] = await Promise.all([
@@ -93,11 +92,11 @@ async function deploy({ cloudformation, s3 }: Clients, input: StackInput): Promi
   if (same && sameParameters(stack, input.parameters)) {
     return { resources, created: [], detail: 'only code may have changed', skipped: true };
   }
-  return change({ cloudformation, s3 }, input, changeSet, pinned, stack);
+  return change(cloudformation, input, changeSet, pinned, stack);
 }
 
 async function change(
-  { cloudformation }: Clients,
+  cloudformation: CloudFormationClient,
   input: StackInput,
   changeSet: string,
   template: string,

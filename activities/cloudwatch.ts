@@ -8,9 +8,12 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AlarmState, type Breach, findBreach, readingOf } from '../domain/alarm.ts';
+import type { Target } from '../domain/definition.ts';
 import { AlarmReader, type Reading } from './alarm-reader.ts';
+import type { ClientsOf } from './target-clients.ts';
 
 export interface AlarmsInput {
+  target: Target;
   alarms: string[];
   /** Read and shown, but their breach is none. */
   ignored: string[];
@@ -33,19 +36,32 @@ export interface TrafficOf {
   candidateVersion: string;
 }
 
-export function createCloudWatchActivities({
-  cloudwatch,
-  alarmPollMs,
-}: {
-  cloudwatch: CloudWatchClient;
+export interface TrafficInput {
+  target: Target;
+  traffic: TrafficOf[];
+  minInvocations: number;
+  sinceMs: number;
+}
+
+interface Settings {
+  clientsOf: ClientsOf;
   alarmPollMs: number;
-}) {
-  const reader = new AlarmReader(cloudwatch, alarmPollMs);
+}
+
+export function createCloudWatchActivities({ clientsOf, alarmPollMs }: Settings) {
+  const readers = new WeakMap<CloudWatchClient, AlarmReader>();
+  const readerOf = (target: Target): AlarmReader => {
+    const { cloudwatch } = clientsOf(target);
+    const reader = readers.get(cloudwatch) ?? new AlarmReader(cloudwatch, alarmPollMs);
+    readers.set(cloudwatch, reader);
+    return reader;
+  };
   return {
     /** Before the shift: every alarm must exist, and none may fire. One that was never OK is marked. */
-    async checkAlarms({ alarms, ignored }: AlarmsInput): Promise<AlarmCheck> {
+    async checkAlarms({ target, alarms, ignored }: AlarmsInput): Promise<AlarmCheck> {
       if (alarms.length === 0) return { alarms: [] };
-      const states = readingOf(alarms, await reader.read(alarms));
+      const { cloudwatch } = clientsOf(target);
+      const states = readingOf(alarms, await readerOf(target).read(alarms));
       const missing = states.find(({ state }) => state === 'UNREADABLE');
       if (missing) {
         throw ApplicationFailure.nonRetryable(
@@ -64,9 +80,10 @@ export function createCloudWatchActivities({
      * A fresh reading, before each step: no step is taken on what was seen before a worker died. Never throws
      * for a failed read: the alarms come back UNREADABLE.
      */
-    async readAlarms({ alarms }: AlarmsInput): Promise<AlarmState[]> {
+    async readAlarms({ target, alarms }: AlarmsInput): Promise<AlarmState[]> {
       if (alarms.length === 0) return [];
-      return readingOf(alarms, await reader.read(alarms).catch((error: Error) => error));
+      const read = readerOf(target).read(alarms);
+      return readingOf(alarms, await read.catch((error: Error) => error));
     },
 
     /** Watches until an alarm breaches. Tells the rollout by the `alarmsSeen` signal whenever what it sees changes. */
@@ -77,7 +94,7 @@ export function createCloudWatchActivities({
         context.info.workflowExecution!.runId,
       );
       let told = statesIn(seen);
-      return watch(reader, input, (alarms) => {
+      return watch(readerOf(input.target), input, (alarms) => {
         context.heartbeat();
         if (statesIn(alarms) === told) return;
         told = statesIn(alarms);
@@ -89,15 +106,8 @@ export function createCloudWatchActivities({
     },
 
     /** Ends when every candidate has been called `minInvocations` times through its alias since `sinceMs`. */
-    async waitForTraffic({
-      traffic,
-      minInvocations,
-      sinceMs,
-    }: {
-      traffic: TrafficOf[];
-      minInvocations: number;
-      sinceMs: number;
-    }) {
+    async waitForTraffic({ target, traffic, minInvocations, sinceMs }: TrafficInput): Promise<void> {
+      const { cloudwatch } = clientsOf(target);
       const { cancellationSignal: signal, heartbeat } = Context.current();
       const before = await previousCalls(cloudwatch, traffic, sinceMs);
       for (;;) {

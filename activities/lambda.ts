@@ -5,6 +5,7 @@ import {
   ResourceNotFoundException,
 } from '@aws-sdk/client-lambda';
 import { ApplicationFailure } from '@temporalio/common';
+import type { Target } from '../domain/definition.ts';
 import {
   type AliasMove,
   type AliasName,
@@ -17,15 +18,17 @@ import {
 } from './alias-writes.ts';
 import { withHeartbeat } from './heartbeat.ts';
 import { type FunctionToPublish, publish } from './publish-version.ts';
+import type { ClientsOf } from './target-clients.ts';
 
-/** What a rollout does in Lambda. */
-export function createLambdaActivities({ lambda }: { lambda: LambdaClient }) {
+/** What a rollout does in its target's Lambda. */
+export function createLambdaActivities({ clientsOf }: { clientsOf: ClientsOf }) {
   return {
     /**
      * Brings each function's code up to its artifact and publishes a version, all functions at once. Safe to
      * run twice: equal code is not updated again, and Lambda answers with the same version while nothing changed.
      */
-    async publishVersions({ functions, commit }: { functions: FunctionToPublish[]; commit: string }) {
+    async publishVersions({ target, functions, commit }: PublishInput) {
+      const { lambda } = clientsOf(target);
       return withHeartbeat(() => Promise.all(functions.map((each) => publish(lambda, each, commit))));
     },
 
@@ -34,7 +37,8 @@ export function createLambdaActivities({ lambda }: { lambda: LambdaClient }) {
      * it is. An alias that is neither there nor where our last write left it was moved by someone else: it is
      * not written, and says so.
      */
-    async shiftTraffic({ moves }: { moves: AliasMove[] }): Promise<AliasWrites> {
+    async shiftTraffic({ target, moves }: MovesInput): Promise<AliasWrites> {
+      const { lambda } = clientsOf(target);
       return writeEach(moves, (move) => shift(lambda, move));
     },
 
@@ -42,12 +46,14 @@ export function createLambdaActivities({ lambda }: { lambda: LambdaClient }) {
      * Sends every alias wholly back to its stable version, and takes the mark away. It always writes once, so that
      * a write of this rollout that is still under way finds its lock stale.
      */
-    async goBack({ moves }: { moves: AliasMove[] }): Promise<AliasWrites> {
+    async goBack({ target, moves }: MovesInput): Promise<AliasWrites> {
+      const { lambda } = clientsOf(target);
       return writeEach(moves, (move) => restore(lambda, move));
     },
 
     /** Takes the mark off aliases that are wholly on the candidate. */
-    async finishShift({ moves }: { moves: AliasMove[] }): Promise<AliasWrites> {
+    async finishShift({ target, moves }: MovesInput): Promise<AliasWrites> {
+      const { lambda } = clientsOf(target);
       return writeEach(moves, (move) => finish(lambda, move));
     },
 
@@ -55,13 +61,15 @@ export function createLambdaActivities({ lambda }: { lambda: LambdaClient }) {
      * Sends back what a rollout that was ended from outside has left behind, known by its mark. Only the owner
      * of the environment may call it: while it does, no other rollout is under way.
      */
-    async settleAliases({ aliases }: { aliases: AliasName[] }): Promise<string[]> {
+    async settleAliases({ target, aliases }: { target: Target; aliases: AliasName[] }): Promise<string[]> {
+      const { lambda } = clientsOf(target);
       const settled = await Promise.all(aliases.map((each) => settle(lambda, each)));
       return settled.filter((sentence) => sentence !== undefined);
     },
 
     /** Fails if a hook does not exist or may not be invoked, before anything moves. */
-    async checkHooks({ hooks }: { hooks: string[] }): Promise<void> {
+    async checkHooks({ target, hooks }: { target: Target; hooks: string[] }): Promise<void> {
+      const { lambda } = clientsOf(target);
       await Promise.all(hooks.map((hook) => checkHook(lambda, hook)));
     },
 
@@ -69,10 +77,22 @@ export function createLambdaActivities({ lambda }: { lambda: LambdaClient }) {
      * Invokes a hook and waits for what it returns: `{ status: 'Succeeded' | 'Failed', reason? }`. An error that
      * it throws is a failure; anything else it returns means that it answers later.
      */
-    async invokeHook({ hook, payload }: HookCall): Promise<HookAnswer> {
+    async invokeHook({ target, hook, payload }: HookCall): Promise<HookAnswer> {
+      const { lambda } = clientsOf(target);
       return withHeartbeat((signal) => invoke(lambda, hook, payload, signal));
     },
   };
+}
+
+interface PublishInput {
+  target: Target;
+  functions: FunctionToPublish[];
+  commit: string;
+}
+
+interface MovesInput {
+  target: Target;
+  moves: AliasMove[];
 }
 
 /** CodeDeploy's two fields, and what it never told its hooks. */
@@ -89,6 +109,7 @@ export interface HookPayload {
 }
 
 export interface HookCall {
+  target: Target;
   hook: string;
   /** The function's qualified ARNs are added from Lambda's own answer. */
   payload: HookPayload;
@@ -139,8 +160,8 @@ async function functionArn(lambda: LambdaClient, functionName: string): Promise<
   return arn!;
 }
 
-/** Exported for its table of answers in the tests. */
-function readHookAnswer(payload: string, functionError?: string): HookAnswer {
+/** What a function that validates returned: `{ status, reason? }`, an error, or nothing yet. */
+export function readHookAnswer(payload: string, functionError?: string): HookAnswer {
   const value = parseJson(payload);
   if (functionError) return { status: 'Failed', reason: `it threw ${value?.errorMessage ?? functionError}` };
   if (value?.status === 'Succeeded' || value?.status === 'Failed') {

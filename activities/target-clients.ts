@@ -16,6 +16,9 @@ export interface TargetClients {
 
 export type ClientsOf = (target: Target) => TargetClients;
 
+/** The worker's own account and region. */
+export const ownTarget: Target = { name: 'default' };
+
 /** Clients for each account and region, made once and shared by all rollouts of this worker. */
 export function targetClients(): ClientsOf {
   const made = new Map<string, TargetClients>();
@@ -62,6 +65,6 @@ async function assumed(sts: STSClient, roleArn: string, externalId: string | und
 }
 
 /** An endpoint of one's own (a local cloud) has no name per bucket. */
-export function s3Options() {
+function s3Options() {
   return { forcePathStyle: Boolean(process.env.AWS_ENDPOINT_URL ?? process.env.AWS_ENDPOINT_URL_S3) };
 }

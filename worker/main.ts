@@ -1,8 +1,3 @@
-import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
-import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
-import { LambdaClient } from '@aws-sdk/client-lambda';
-import { S3Client } from '@aws-sdk/client-s3';
-import { STSClient } from '@aws-sdk/client-sts';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import {
   DefaultLogger,
@@ -19,10 +14,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createArtifactActivities } from '../activities/artifacts.ts';
 import { createBuildActivities } from '../activities/build.ts';
+import { createTargetActivities } from '../activities/check-targets.ts';
 import { createCloudFormationActivities } from '../activities/cloudformation.ts';
 import { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import { createGitActivities } from '../activities/git.ts';
 import { createLambdaActivities } from '../activities/lambda.ts';
+import { createPlacementActivities } from '../activities/place-artifacts.ts';
+import { ownTarget, targetClients } from '../activities/target-clients.ts';
 import { buildQueue, deployQueue } from '../workflows/task-queues.ts';
 
 export interface WorkerSettings {
@@ -71,18 +69,18 @@ function writeLine({ level, message, meta }: LogEntry): void {
 type Shared = Pick<WorkerOptions, 'connection' | 'namespace'>;
 
 function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
-  const lambda = new LambdaClient({});
+  const clientsOf = targetClients();
+  const { s3 } = clientsOf(ownTarget);
   return Worker.create({
     ...shared,
     ...workflows(),
     taskQueue: deployQueue,
     activities: {
-      ...createCloudFormationActivities({
-        cloudformation: new CloudFormationClient({}),
-        s3: new S3Client(s3Options()),
-      }),
-      ...createLambdaActivities({ lambda }),
-      ...createCloudWatchActivities({ cloudwatch: new CloudWatchClient({}), alarmPollMs }),
+      ...createTargetActivities({ clientsOf }),
+      ...createPlacementActivities({ clientsOf, s3 }),
+      ...createCloudFormationActivities({ clientsOf }),
+      ...createLambdaActivities({ clientsOf }),
+      ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
     // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.
     maxConcurrentActivityTaskExecutions: 10_000,
@@ -94,6 +92,7 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
 }
 
 function buildWorkers(shared: Shared): Promise<Worker>[] {
+  const { s3, sts } = targetClients()(ownTarget);
   const ownQueue = `${buildQueue}-${randomUUID()}`;
   const cacheFolder =
     process.env.SLUICE_BUILD_CACHE ??
@@ -111,16 +110,11 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
       taskQueue: ownQueue,
       activities: {
         ...createBuildActivities({ cacheFolder }),
-        ...createArtifactActivities({ s3: new S3Client(s3Options()), sts: new STSClient({}), cacheFolder }),
+        ...createArtifactActivities({ s3, sts, cacheFolder }),
       },
       maxConcurrentActivityTaskExecutions: 4,
     }),
   ];
-}
-
-/** An endpoint of one's own (a local cloud) has no name per bucket. */
-function s3Options() {
-  return { forcePathStyle: Boolean(process.env.AWS_ENDPOINT_URL ?? process.env.AWS_ENDPOINT_URL_S3) };
 }
 
 /** The workflows as built; bundled on the spot where this runs from its sources. */

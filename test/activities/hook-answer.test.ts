@@ -7,6 +7,7 @@ import {
   type HookCall,
   type HookPayload,
 } from '../../activities/lambda.ts';
+import { ownTarget, type TargetClients } from '../../activities/target-clients.ts';
 
 const payload: HookPayload = {
   DeploymentId: 'shop-7',
@@ -24,8 +25,11 @@ function answerTo(returned: string, functionError?: string): Promise<HookAnswer>
   const answer = { Payload: Buffer.from(returned), ...(functionError && { FunctionError: functionError }) };
   const send = async (command: object) =>
     command instanceof InvokeCommand ? answer : { FunctionArn: 'arn:checkout' };
-  const activities = createLambdaActivities({ lambda: { send } as unknown as LambdaClient });
+  const activities = createLambdaActivities({
+    clientsOf: () => ({ lambda: { send } as unknown as LambdaClient }) as TargetClients,
+  });
   return new MockActivityEnvironment().run((call: HookCall) => activities.invokeHook(call), {
+    target: ownTarget,
     hook: 'check',
     payload,
   });

@@ -3,7 +3,11 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { createCloudFormationActivities, StackResult } from '../../activities/cloudformation.ts';
 import type { createCloudWatchActivities } from '../../activities/cloudwatch.ts';
 import { createLambdaActivities } from '../../activities/lambda.ts';
+import type { createTargetActivities } from '../../activities/check-targets.ts';
+import type { createPlacementActivities } from '../../activities/place-artifacts.ts';
+import type { TargetClients } from '../../activities/target-clients.ts';
 import { type AlarmState, findBreach } from '../../domain/alarm.ts';
+import type { Target } from '../../domain/definition.ts';
 import { FakeLambda, type Write } from './fake-lambda.ts';
 
 /** When something begins to be so, in minutes from the start of the test. */
@@ -15,7 +19,11 @@ type Since<T> = [minute: number, value: T];
  * tried again at the next change: an activity that runs would hold the time-skipping server's clock.
  */
 export class FakeCloud {
+  /** Of every target that no test has asked `lambdaOf` for. */
   readonly lambda = new FakeLambda();
+  readonly #lambdas = new Map<string, FakeLambda>();
+  /** Names of the targets whose role cannot be assumed. */
+  readonly closed = new Set<string>();
   readonly alarms = new Map<string, Since<AlarmState['state']>[]>();
   /** What readAlarms throws, as if its time were over. */
   readFault?: Error | undefined;
@@ -28,7 +36,8 @@ export class FakeCloud {
     detail: 'nothing to change',
     skipped: true,
   });
-  readonly writes: (Write & { minute: number })[] = [];
+  /** With the target's name, where that has a Lambda of its own. */
+  readonly writes: (Write & { minute: number; target?: string })[] = [];
   readonly #clockMs: () => Promise<number>;
   readonly #signalAlarms: (alarms: AlarmState[]) => Promise<void>;
   #startMs = 0;
@@ -40,8 +49,21 @@ export class FakeCloud {
     this.#clockMs = clockMs;
     this.#signalAlarms = (alarms) =>
       signalAlarms(Context.current().info.workflowExecution!.workflowId, alarms);
-    this.lambda.onWrite = async (write) =>
-      this.writes.push({ ...write, minute: Math.round(await this.minute()) });
+    this.lambda.onWrite = (write) => this.#noteWrite(write);
+  }
+
+  /** A target's own Lambda, with functions of its own from now on. */
+  lambdaOf(target: string): FakeLambda {
+    const known = this.#lambdas.get(target);
+    if (known) return known;
+    const lambda = new FakeLambda();
+    lambda.onWrite = (write) => this.#noteWrite({ ...write, target });
+    this.#lambdas.set(target, lambda);
+    return lambda;
+  }
+
+  async #noteWrite(write: Write & { target?: string }): Promise<void> {
+    this.writes.push({ ...write, minute: Math.round(await this.minute()) });
   }
 
   async start(): Promise<void> {
@@ -52,10 +74,13 @@ export class FakeCloud {
     return ((await this.#clockMs()) - this.#startMs) / 60_000;
   }
 
-  /** `[minute, percent]` of each write of a function's alias that moved traffic to or from the candidate. */
-  weights(functionName: string, candidate = '42'): [number, number][] {
+  /**
+   * `[minute, percent]` of each write of a function's alias that moved traffic to or from the candidate; `target`
+   * names one that has a Lambda of its own.
+   */
+  weights(functionName: string, candidate = '42', target?: string): [number, number][] {
     return this.writes
-      .filter((write) => write.functionName === functionName)
+      .filter((write) => write.functionName === functionName && write.target === target)
       .map(({ minute, version, additional }): [number, number] => [
         minute,
         version === candidate ? 100 : (additional?.[1] ?? 0),
@@ -65,9 +90,29 @@ export class FakeCloud {
 
   activities(): Activities {
     return {
-      ...createLambdaActivities({ lambda: this.lambda.client }),
+      ...this.#targets(),
+      ...createLambdaActivities({ clientsOf: (target) => this.#clientsOf(target) }),
       ...this.#cloudwatch(),
       ...this.#cloudformation(),
+    };
+  }
+
+  #clientsOf({ name }: Target): TargetClients {
+    const { client: lambda } = this.#lambdas.get(name) ?? this.lambda;
+    return { lambda } as TargetClients;
+  }
+
+  #targets(): Targets {
+    return {
+      checkTargets: async ({ targets }) => {
+        const target = targets.find(({ name }) => this.closed.has(name));
+        if (!target) return;
+        throw ApplicationFailure.nonRetryable(
+          `The role ${target.roleArn} of target ${target.name} cannot be assumed.`,
+          'RoleNotAssumed',
+        );
+      },
+      placeArtifacts: async ({ artifacts, template }) => ({ artifacts, ...(template && { template }) }),
     };
   }
 
@@ -124,8 +169,10 @@ export class FakeCloud {
   }
 }
 
+type Targets = ReturnType<typeof createTargetActivities> & ReturnType<typeof createPlacementActivities>;
 type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
-type Activities = ReturnType<typeof createLambdaActivities> &
+type Activities = Targets &
+  ReturnType<typeof createLambdaActivities> &
   CloudWatch &
   ReturnType<typeof createCloudFormationActivities>;
 
