@@ -12,13 +12,12 @@ import { DeleteObjectsCommand, type _Object, paginateListObjectsV2, type S3Clien
 import { readMark } from '../domain/alias.ts';
 import type { Target } from '../domain/definition.ts';
 import type { LiveVersion } from '../domain/ledger.ts';
+import { keptDays } from './artifact-store.ts';
 import { refusalOf } from './aws-refusal.ts';
 import { withHeartbeat } from './heartbeat.ts';
 import type { ClientsOf } from './target-clients.ts';
 
-/** Packaging stores again what is half as old, so what a run under way needs is never older than this. */
-export const artifactsKeptDays = 30;
-const artifactsKeptMs = artifactsKeptDays * 86_400_000;
+const artifactsKeptMs = keptDays * 86_400_000;
 
 /** As publishing describes a version: those of others, a stack's for one, are left. */
 const publishedBySluice = /^commit [0-9a-f]{40}/;
@@ -37,6 +36,7 @@ export interface ArtifactsToPrune {
   /** Whose credentials to use; without it, the worker's own. */
   target?: Target;
   keepKeys: string[];
+  /** Without it, 30 days: packaging stores anew what is half as old, so that a run under way never loses it. */
   olderThanMs?: number;
 }
 

@@ -10,10 +10,14 @@ export interface VersionPair {
   candidateVersion: string;
 }
 
-/** The alias's state when the candidate has `weightPercent` of its traffic. */
+/**
+ * The alias's state when the candidate has `weightPercent` of its traffic. Of two that cannot share it ($LATEST, and a
+ * version with itself) the candidate has all as soon as it has any.
+ */
 export function stateAt(pair: VersionPair, weightPercent: number): AliasState {
-  if (weightPercent >= 100) return { version: pair.candidateVersion };
+  const shareable = pair.stableVersion !== '$LATEST' && pair.stableVersion !== pair.candidateVersion;
   if (weightPercent <= 0) return { version: pair.stableVersion };
+  if (weightPercent >= 100 || !shareable) return { version: pair.candidateVersion };
   return { version: pair.stableVersion, additional: { version: pair.candidateVersion, weightPercent } };
 }
 
@@ -47,7 +51,7 @@ export interface Mark extends VersionPair {
 /** Of an alias (`UpdateAlias`, AWS Lambda API reference). */
 const longestDescription = 256;
 
-const markPattern = /^Sluice run (\S+): (\d+) -> (\d+)(?: \| (.*))?$/s;
+const markPattern = /^Sluice run (\S+): (\d+|\$LATEST) -> (\d+)(?: \| (.*))?$/s;
 
 /** The mark as a description, cut to what Lambda takes; a rollout that ends by itself puts the whole one back. */
 export function writeMark(mark: Mark): string {

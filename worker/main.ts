@@ -15,10 +15,14 @@ import { fileURLToPath } from 'node:url';
 import { createArtifactActivities } from '../activities/artifacts.ts';
 import { createBuildActivities } from '../activities/build.ts';
 import { createTargetActivities } from '../activities/check-targets.ts';
+import { createCheckActivities, createCommandActivities } from '../activities/checks.ts';
 import { createCloudFormationActivities } from '../activities/cloudformation.ts';
 import { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import { createGitActivities } from '../activities/git.ts';
+import { createHousekeepingActivities } from '../activities/housekeeping.ts';
 import { createLambdaActivities } from '../activities/lambda.ts';
+import { createLedgerPageActivities } from '../activities/ledger-pages.ts';
+import { createLiveVersionActivities } from '../activities/live-versions.ts';
 import { createPlacementActivities } from '../activities/place-artifacts.ts';
 import { ownTarget, targetClients } from '../activities/target-clients.ts';
 import { buildQueue, deployQueue } from '../workflows/task-queues.ts';
@@ -79,7 +83,11 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
       ...createTargetActivities({ clientsOf }),
       ...createPlacementActivities({ clientsOf, s3 }),
       ...createCloudFormationActivities({ clientsOf }),
+      ...createCheckActivities({ clientsOf, webhookSecret: process.env.SLUICE_WEBHOOK_SECRET }),
       ...createLambdaActivities({ clientsOf }),
+      ...createLiveVersionActivities({ clientsOf }),
+      ...createHousekeepingActivities({ clientsOf, s3 }),
+      ...createLedgerPageActivities({ s3 }),
       ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
     // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.
@@ -110,6 +118,7 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
       taskQueue: ownQueue,
       activities: {
         ...createBuildActivities({ cacheFolder }),
+        ...createCommandActivities(),
         ...createArtifactActivities({ s3, sts, cacheFolder }),
       },
       maxConcurrentActivityTaskExecutions: 4,

@@ -13,6 +13,19 @@ it.each([
   expect(describeState(stateAt(pair, percent))).toBe(sentence);
 });
 
+it.each([
+  ['$LATEST', 0, { version: '$LATEST' }],
+  ['$LATEST', 10, { version: '41' }],
+  ['$LATEST', 100, { version: '41' }],
+  ['41', 0, { version: '41' }],
+  ['41', 10, { version: '41' }],
+])(
+  'never shares traffic between %s and version 41, as Lambda takes it, at %d percent',
+  (stable, percent, state) => {
+    expect(stateAt({ stableVersion: stable, candidateVersion: '41' }, percent)).toEqual(state);
+  },
+);
+
 it('shows a weight as it was meant, though Lambda keeps a fraction of it', () => {
   expect(describeState(stateAt(pair, 0.07 * 100))).toBe('version 41 with 7 % to 42');
 });
@@ -42,6 +55,16 @@ it('reads a mark as it was written', () => {
       },
     ),
   );
+});
+
+it('reads the mark of an alias that was on $LATEST', () => {
+  const mark = {
+    run: 'shop-7',
+    stableVersion: '$LATEST',
+    candidateVersion: '41',
+    description: 'the live one',
+  };
+  expect(readMark(writeMark(mark))).toEqual(mark);
 });
 
 it('writes a mark that Lambda takes, and that is still read, whatever the description was', () => {
