@@ -17,3 +17,12 @@ export function reasonOf(error: unknown): string {
   if (error instanceof ApplicationFailure || error instanceof Error) return error.message;
   return String(error);
 }
+
+/** Whether an activity on a build worker's own queue failed because the worker, or its workspace, is gone. */
+export function lostWorker(error: unknown): boolean {
+  if (!(error instanceof ActivityFailure)) return false;
+  const { cause } = error;
+  return (
+    cause instanceof TimeoutFailure || (cause instanceof ApplicationFailure && cause.type === 'WorkspaceLost')
+  );
+}

@@ -1,6 +1,7 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { createArtifactActivities } from '../activities/artifacts.ts';
 import type { createBuildActivities } from '../activities/build.ts';
+import type { createCheckActivities, createCommandActivities } from '../activities/checks.ts';
 import type { createCloudFormationActivities } from '../activities/cloudformation.ts';
 import type { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import type { createGitActivities } from '../activities/git.ts';
@@ -58,6 +59,32 @@ export const { invokeHook } = proxyActivities<Lambda>({
   cancellationType: ActivityCancellationType.TRY_CANCEL,
   retry,
 });
+
+/** A check that is called: tried again, for as long as it has, while the worker, AWS or the network fails. */
+export function checking(timeoutSeconds: number): ReturnType<typeof createCheckActivities> {
+  return proxyActivities<ReturnType<typeof createCheckActivities>>({
+    scheduleToCloseTimeout: `${timeoutSeconds}s`,
+    heartbeatTimeout: '30s',
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: { initialInterval: '500ms', maximumInterval: '10s' },
+  });
+}
+
+/** A check's command, on the build worker that has the workspace; waited for until it was killed, when it is cancelled. */
+export function commandOn(
+  taskQueue: string,
+  timeoutSeconds: number,
+): ReturnType<typeof createCommandActivities> {
+  return proxyActivities<ReturnType<typeof createCommandActivities>>({
+    taskQueue,
+    scheduleToStartTimeout: '30s',
+    // The check's own deadline comes before this one, and cancels it.
+    startToCloseTimeout: `${timeoutSeconds + 60}s`,
+    heartbeatTimeout: '30s',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry,
+  });
+}
 
 /** These last as long as the shift: no end of their own, and started again for ever. */
 export function watching(heartbeatSeconds: number): Pick<CloudWatch, 'watchAlarms' | 'waitForTraffic'> {
