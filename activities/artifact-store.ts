@@ -72,8 +72,8 @@ export async function storeMissing(store: Store, stored: StoredAt, objects: Stor
   let added = 0;
   const sendIfNeeded = async (each: StoredObject) => {
     const at = stored.get(each.artifact.key);
-    if (!at) added += (await put(store, each)) ? 1 : 0;
-    else if (at.getTime() < renewedBefore) await renew(store, each);
+    if (at && at.getTime() < renewedBefore) await renew(store, each);
+    if (!at && (await put(store, each))) added += 1;
   };
   const sendInTurn = async () => {
     for (let each = wanted.pop(); each; each = wanted.pop()) await sendIfNeeded(each);
