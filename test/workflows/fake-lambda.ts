@@ -1,11 +1,15 @@
 import {
   CreateAliasCommand,
+  DeleteFunctionCommand,
   GetAliasCommand,
   GetFunctionConfigurationCommand,
   InvokeCommand,
-  type LambdaClient,
+  LambdaClient,
+  ListAliasesCommand,
+  ListVersionsByFunctionCommand,
   PreconditionFailedException,
   PublishVersionCommand,
+  ResourceConflictException,
   ResourceNotFoundException,
   UpdateAliasCommand,
   UpdateFunctionCodeCommand,
@@ -32,6 +36,9 @@ interface FakeFunction {
   code: string;
   /** The code of each published version, the first at index 0. */
   versions: string[];
+  /** Of the versions that were published with one, by number. */
+  descriptions: Map<string, string>;
+  deleted: Set<string>;
   aliases: Map<string, FakeAlias>;
 }
 
@@ -52,7 +59,9 @@ export class FakeLambda {
   onWrite: (write: Write) => unknown = () => {};
 
   get client(): LambdaClient {
-    return { send: (command: object) => this.#send(command) } as unknown as LambdaClient;
+    // The SDK's paginators ask for an instance.
+    const client = Object.create(LambdaClient.prototype) as LambdaClient;
+    return Object.assign(client, { send: (command: object) => this.#send(command) });
   }
 
   /** A function with so many versions of older code, and its alias `live` on the last; with `code`, that is its code now. */
@@ -61,7 +70,13 @@ export class FakeLambda {
       index + 1 < version ? `old-${index}` : code,
     );
     const live = { version: String(version), weights: {}, description: 'the live one', revision: 1 };
-    this.functions.set(functionName, { code, versions, aliases: new Map(version ? [['live', live]] : []) });
+    this.functions.set(functionName, {
+      code,
+      versions,
+      descriptions: new Map(),
+      deleted: new Set(),
+      aliases: new Map(version ? [['live', live]] : []),
+    });
   }
 
   alias(functionName: string): FakeAlias {
@@ -90,9 +105,15 @@ export class FakeLambda {
     }
     if (command instanceof PublishVersionCommand) {
       const fn = this.#function(command.input.FunctionName!);
-      if (fn.versions.at(-1) !== fn.code) fn.versions.push(fn.code);
+      if (fn.versions.at(-1) !== fn.code) {
+        fn.versions.push(fn.code);
+        fn.descriptions.set(String(fn.versions.length), command.input.Description ?? '');
+      }
       return { Version: String(fn.versions.length), State: 'Active' };
     }
+    if (command instanceof ListVersionsByFunctionCommand) return this.#versions(command.input.FunctionName!);
+    if (command instanceof ListAliasesCommand) return this.#aliases(command.input.FunctionName!);
+    if (command instanceof DeleteFunctionCommand) return this.#deleteVersion(command.input);
     if (command instanceof InvokeCommand) return this.#invoke(command.input);
     throw new Error(`Lambda does not know ${command.constructor.name}.`);
   }
@@ -117,8 +138,34 @@ export class FakeLambda {
   #configuration({ FunctionName: name, Qualifier: qualifier }: GetFunctionConfigurationCommand['input']) {
     const fn = this.#function(name!);
     const version = qualifier && (fn.aliases.get(qualifier)?.version ?? qualifier);
-    if (qualifier && !Number(version)) throw notFound(`${qualifier} of ${name}`);
+    if (version && !exists(fn, version)) throw notFound(`${qualifier} of ${name}`);
     return { CodeSha256: version ? fn.versions[Number(version) - 1] : fn.code, FunctionArn: `arn:${name}` };
+  }
+
+  #versions(functionName: string) {
+    const fn = this.#function(functionName);
+    const numbers = fn.versions.map((_, index) => String(index + 1)).filter((version) => exists(fn, version));
+    return {
+      Versions: [
+        { Version: '$LATEST' },
+        ...numbers.map((version) => ({ Version: version, Description: fn.descriptions.get(version) ?? '' })),
+      ],
+    };
+  }
+
+  #aliases(functionName: string) {
+    const names = [...this.#function(functionName).aliases.keys()];
+    return { Aliases: names.map((name) => ({ Name: name, ...this.#answer(functionName, name) })) };
+  }
+
+  #deleteVersion({ FunctionName: name, Qualifier: version = '' }: DeleteFunctionCommand['input']) {
+    const fn = this.#function(name!);
+    if (!exists(fn, version)) throw notFound(`version ${version} of ${name}`);
+    if ([...fn.aliases.values()].some((alias) => alias.version === version || version in alias.weights)) {
+      throw new ResourceConflictException({ message: `${version} is in use`, $metadata: {} });
+    }
+    fn.deleted.add(version);
+    return {};
   }
 
   async #createAlias({
@@ -135,6 +182,8 @@ export class FakeLambda {
   async #updateAlias(input: UpdateAliasCommand['input']) {
     const alias = this.#function(input.FunctionName!).aliases.get(input.Name!);
     if (!alias) throw notFound(`alias ${input.Name}`);
+    if (this.functions.get(input.FunctionName!)?.deleted.has(input.FunctionVersion ?? ''))
+      throw notFound(`version ${input.FunctionVersion} of ${input.FunctionName}`);
     if (input.RevisionId && input.RevisionId !== String(alias.revision)) {
       throw new PreconditionFailedException({
         message: 'The RevisionId provided does not match',
@@ -171,6 +220,10 @@ export class FakeLambda {
       return { FunctionError: 'Unhandled', Payload: Buffer.from(thrown) };
     }
   }
+}
+
+function exists(fn: FakeFunction, version: string): boolean {
+  return fn.versions[Number(version) - 1] !== undefined && !fn.deleted.has(version);
 }
 
 function notFound(what: string): ResourceNotFoundException {
