@@ -10,7 +10,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { createHash, randomUUID } from 'node:crypto';
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { renewedAfterDays } from '../../activities/artifact-store.ts';
 import { createArtifactActivities } from '../../activities/artifacts.ts';
 import { createBuildActivities } from '../../activities/build.ts';
 import type { BuildResult, PackageResult, SourceResult } from '../../activities/contract.ts';
@@ -124,6 +125,23 @@ test('zips and the template are stored under their hashes, in a bucket of the ac
   );
   expect(again).toEqual({ ...result, uploaded: 0 });
   expect(elsewhere.calls.toSorted()).toEqual(['GetCallerIdentity', 'ListObjectsV2']);
+});
+
+test('what has been stored for more than 15 days is stored anew, before housekeeping would take it from a run', async () => {
+  const { repository, application, commit } = shop();
+  const { calls, prepare, packageBuilt } = worker();
+  const prepared = await prepare(repository.path, commit, application);
+  const result = await packageBuilt(...prepared);
+  const putAfter = async (days: number) => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * 86_400_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    calls.length = 0;
+    expect(await packageBuilt(...prepared)).toEqual({ ...result, uploaded: 0 });
+    vi.useRealTimers();
+    return calls.filter((each) => each === 'PutObject').length;
+  };
+  expect(await putAfter(renewedAfterDays - 1)).toBe(0);
+  expect(await putAfter(renewedAfterDays + 1)).toBe(3);
 });
 
 test('one changed function is one zip more, and the template that names it', async () => {
