@@ -1,15 +1,16 @@
-import type { BuildMethod, Definition, EnvironmentDefinition, FunctionDefinition } from './definition.ts';
+import type { BuildMethod, Definition, FunctionDefinition } from './definition.ts';
 import type { CheckPath } from './build-method.ts';
 import { buildMethodOf, joined } from './build-method.ts';
 import { didYouMean } from './near-match.ts';
-import type { DeclaredEnvironment, EnvironmentSettings, PipelineFile } from './pipeline-file.ts';
+import type { PipelineFile } from './pipeline-file.ts';
 import { readPipelineFile } from './pipeline-file.ts';
 import type { Problem, ProblemList } from './problem.ts';
 import { problemsOf } from './problem.ts';
+import { environmentsOf } from './read-environment.ts';
 import type { ServerlessFunction } from './read-template.ts';
 import { checkLocalPaths, readTemplate } from './read-template.ts';
 import type { Context } from './read-shift.ts';
-import { shiftOf, textOf } from './read-shift.ts';
+import { textOf } from './read-shift.ts';
 import type { Located } from './yaml-text.ts';
 
 export interface DefinitionTexts {
@@ -124,10 +125,7 @@ function checkNames({ pipeline, template, inPipeline }: Context): void {
       'functions is for deploy: code; with deploy: stack the stack knows the names. Write deploy: code, or leave it out.',
     );
   }
-  for (const { path, parameters } of [
-    { path: [], parameters: pipeline.settings.parameters },
-    ...pipeline.environments,
-  ]) {
+  for (const { path, parameters } of parametersGiven(pipeline)) {
     for (const name of Object.keys(parameters ?? {})) {
       if (template.parameters.has(name)) continue;
       inPipeline.error(
@@ -136,6 +134,17 @@ function checkNames({ pipeline, template, inPipeline }: Context): void {
       );
     }
   }
+}
+
+/** Everywhere that parameters may stand. */
+function parametersGiven({ settings, environments }: PipelineFile) {
+  return [{ path: [], ...settings }, ...environments].flatMap(({ path, parameters, targets = [] }) => [
+    { path, parameters },
+    ...targets.map(({ value }, index) => ({
+      path: [...path, 'targets', index],
+      parameters: value.parameters,
+    })),
+  ]);
 }
 
 function functionOf(
@@ -277,69 +286,4 @@ function isReachable(
   }[found];
   problems.error(line, `CodeUri of ${each.logicalId}, ${codeUri}, ${message}`);
   return false;
-}
-
-function environmentsOf(
-  application: string,
-  functions: ServerlessFunction[],
-  context: Context,
-): EnvironmentDefinition[] {
-  const { pipeline } = context;
-  const declared: DeclaredEnvironment[] =
-    pipeline.environments.length > 0 ? pipeline.environments : [{ name: 'production', path: [] }];
-  const environments = declared.map((environment) => {
-    const settings = combined(pipeline.settings, environment);
-    warnOfMissingParameters(environment, settings.parameters ?? {}, context);
-    const shifted = functions.filter((each) => each.properties.AutoPublishAlias !== undefined);
-    return {
-      name: environment.name,
-      stack: settings.stack ?? application,
-      parameters: settings.parameters ?? {},
-      shifts: Object.fromEntries(
-        shifted.map((each) => [each.logicalId, shiftOf(each, { settings, ...context })]),
-      ),
-      minInvocations: settings.minInvocations ?? 0,
-      onNoTraffic: settings.onNoTraffic ?? 'hold',
-    };
-  });
-  if (pipeline.deploy === 'stack') checkStacks(environments, declared, pipeline, context.inPipeline);
-  return environments;
-}
-
-function combined(common: EnvironmentSettings, own: EnvironmentSettings): EnvironmentSettings {
-  const given = Object.entries(own).filter(([, value]) => value !== undefined);
-  return { ...common, ...Object.fromEntries(given), parameters: { ...common.parameters, ...own.parameters } };
-}
-
-function warnOfMissingParameters(
-  environment: DeclaredEnvironment,
-  parameters: Record<string, string>,
-  { pipeline, template, inTemplate }: Context,
-): void {
-  if (pipeline.deploy === 'code') return;
-  for (const [name, parameter] of template.parameters) {
-    if (parameter.default !== undefined || Object.hasOwn(parameters, name)) continue;
-    inTemplate.warning(
-      parameter.line,
-      `Parameter ${name} has no Default, and no value in ${environment.name}: a new stack fails without one. ` +
-        `Write it in pipeline.yaml, parameters: {${name}: …}.`,
-    );
-  }
-}
-
-/** Two environments on one stack would be one place that is deployed twice. */
-function checkStacks(
-  environments: EnvironmentDefinition[],
-  declared: DeclaredEnvironment[],
-  pipeline: PipelineFile,
-  problems: ProblemList,
-): void {
-  for (const [index, { name, stack }] of environments.entries()) {
-    const other = environments.slice(0, index).find((before) => before.stack === stack);
-    if (!other) continue;
-    problems.error(
-      pipeline.lineAt(declared[index]?.path ?? []),
-      `${other.name} and ${name} both deploy the stack "${stack}". Give each its own, such as stack: ${stack}-${name}.`,
-    );
-  }
 }

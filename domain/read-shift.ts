@@ -1,6 +1,7 @@
 import type { Reference, Shift } from './definition.ts';
+import type { EnvironmentSettings } from './environment-settings.ts';
 import { didYouMean } from './near-match.ts';
-import type { EnvironmentSettings, PipelineFile } from './pipeline-file.ts';
+import type { PipelineFile } from './pipeline-file.ts';
 import type { Plan } from './plan.ts';
 import { planOf } from './plan.ts';
 import type { ProblemList } from './problem.ts';
@@ -23,7 +24,7 @@ export interface EnvironmentContext extends Context {
 }
 
 interface Kind {
-  what: 'a hook' | 'an alarm';
+  what: 'a hook' | 'an alarm' | 'a check';
   types: string;
   fits: (resource: Resource) => boolean;
   /** The property that holds its name in AWS. */
@@ -31,6 +32,7 @@ interface Kind {
 }
 
 const hook: Kind = { what: 'a hook', types: 'a function', fits: isFunction, nameProperty: 'FunctionName' };
+const check: Kind = { ...hook, what: 'a check' };
 const alarm: Kind = {
   what: 'an alarm',
   types: 'an AWS::CloudWatch::Alarm or CompositeAlarm',
@@ -57,6 +59,11 @@ export function shiftOf(each: ServerlessFunction, context: EnvironmentContext): 
     afterHooks: inPipeline(settings.afterHooks, hook) ?? inTemplate('PostTraffic', hook, 'Hooks'),
     alarms: inPipeline(settings.alarms, alarm) ?? inTemplate('Alarms', alarm),
   };
+}
+
+/** The function that `pipeline.yaml` names as a check: by its logical id, or by its name or ARN. */
+export function checkReference(name: Located<string>, context: EnvironmentContext): Reference {
+  return pipelineReference(name, check, context);
 }
 
 /**

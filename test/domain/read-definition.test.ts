@@ -160,6 +160,7 @@ describe('a template alone', () => {
             name: 'production',
             stack: 'shop',
             parameters: {},
+            waves: [[{ name: 'default' }]],
             shifts: {
               Checkout: {
                 plan: planOf('Canary10Percent5Minutes'),
@@ -170,6 +171,11 @@ describe('a template alone', () => {
             },
             minInvocations: 0,
             onNoTraffic: 'hold',
+            checks: [],
+            variables: {},
+            concurrency: 'superseded',
+            freezeWindows: [],
+            keepReleases: 10,
           },
         ],
       },
