@@ -17,7 +17,6 @@ export const keptDays = 30;
 /** What a run needs and has been stored for longer is stored anew, so that no run under way loses it. */
 export const renewedAfterDays = 15;
 const dayMs = 86_400_000;
-const listedPagesMax = 5;
 /** So many packages are in memory at once. */
 const sentAtOnce = 8;
 
@@ -82,16 +81,15 @@ export async function storeMissing(store: Store, stored: StoredAt, objects: Stor
   return added;
 }
 
-/** What is in S3, by one shared read; of very many only the first, which only means that some are sent again. */
+/** All packages of the application, by one shared read. Makes the account's own bucket where it is missing. */
 export async function storedObjects(store: Store): Promise<StoredAt> {
   const stored: StoredAt = new Map();
   let after: string | undefined;
-  for (let page = 0; page < listedPagesMax; page += 1) {
+  do {
     const listed = await listPage(store, after);
     for (const { Key: key, LastModified: at } of listed?.Contents ?? []) stored.set(key!, at!);
     after = listed?.NextContinuationToken;
-    if (!after) break;
-  }
+  } while (after);
   return stored;
 }
 
@@ -100,6 +98,8 @@ async function listPage(store: Store, after: string | undefined) {
   const list = new ListObjectsV2Command({
     ...bucketOf(store),
     Prefix: prefix,
+    // What lies deeper is no package.
+    Delimiter: '/',
     ...(after && { ContinuationToken: after }),
   });
   try {
