@@ -39,13 +39,16 @@ export function frozenUntil(
 /** What is wrong with a cron of five fields, with the mend; undefined for a good one. */
 export function mistakeInCron(cron: string): string | undefined {
   try {
-    const fields = cron.trim().split(/\s+/).length;
-    if (fields !== 5) return `"${cron}" has ${fields} fields; write five, ${example}.`;
+    const fields = cron.match(/\S+/g) ?? [];
+    // croner takes what has a colon for a single date.
+    if (fields.length !== 5 || cron.includes(':')) {
+      return `"${cron}" is no cron of five fields; write one, ${example}.`;
+    }
     if (cronOf({ cron, timezone: 'UTC' }).nextRun(new Date(0))) return undefined;
     return `"${cron}" is a day that never comes; write one that does, ${example}.`;
   } catch (error) {
     const found = (error as Error).message.replace(/^Cron\w+: /, '').replace(/\.$/, '');
-    return `"${cron}" is no cron (${found}); write five fields, ${example}.`;
+    return `"${cron}" is no cron (${found}); write one, ${example}.`;
   }
 }
 
