@@ -9,7 +9,8 @@ import type { Workspace } from './contract.ts';
  * How the build worker's folders are laid out. Everything below the cache folder may be deleted while no
  * activity runs; it is made again when needed.
  *
- *   repositories/<hash of the URL>     bare Git repositories
+ *   repositories/<hash of the URL>     bare Git repositories of single commits
+ *   histories/<hash of the URL>        bare Git repositories of whole histories, without files where possible
  *   workspaces/<id>/tree, files        one commit laid out, and its paths with their blob ids
  *   dependencies/<hash>                installed packages
  *   builds/<hash>                      built functions, by content; records/ knows what they were built from
@@ -130,7 +131,7 @@ export async function pruneWorkspaces(cacheFolder: string): Promise<void> {
 
 /** Keeps the caches from growing for ever: what no build asked for in 30 days goes. */
 export async function pruneCaches(cacheFolder: string): Promise<void> {
-  for (const name of ['repositories', 'dependencies', 'builds', 'records', 'packages']) {
+  for (const name of ['repositories', 'histories', 'dependencies', 'builds', 'records', 'packages']) {
     await prune(join(cacheFolder, name), { keep: 50, idleMs: 30 * 24 * hourMs });
   }
 }
