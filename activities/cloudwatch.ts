@@ -30,13 +30,13 @@ export interface AlarmCheck {
 }
 
 /** One candidate whose calls through its alias are counted. */
-export interface TrafficOf {
+interface TrafficOf {
   functionName: string;
   alias: string;
   candidateVersion: string;
 }
 
-export interface TrafficInput {
+interface TrafficInput {
   target: Target;
   traffic: TrafficOf[];
   minInvocations: number;
