@@ -47,7 +47,7 @@ export function createHousekeepingActivities({ clientsOf, s3 }: { clientsOf: Cli
      * Deletes old versions that Sluice published, never one that an alias points at or that lies between the two
      * that a mark names. Safe to run twice. `deleted` as `<function>:<version>`.
      */
-    async pruneVersions({ target, keep, keepCount }: VersionsToPrune): Promise<PrunedVersions> {
+    pruneVersions: async ({ target, keep, keepCount }: VersionsToPrune): Promise<PrunedVersions> => {
       const { lambda } = clientsOf(target);
       return withHeartbeat(async (signal) => {
         const pruned: PrunedVersions = { deleted: [], warnings: [] };
@@ -77,13 +77,13 @@ export function createHousekeepingActivities({ clientsOf, s3 }: { clientsOf: Cli
      * Deletes an application's packages and packaged templates of at least this age. Nothing else under its prefix
      * is touched: not the ledger, and no file of the user's in a bucket of their own. Safe to run twice.
      */
-    async pruneArtifacts({
+    pruneArtifacts: async ({
       application,
       bucket,
       target,
       keepKeys,
       olderThanMs = artifactsKeptMs,
-    }: ArtifactsToPrune): Promise<PrunedArtifacts> {
+    }: ArtifactsToPrune): Promise<PrunedArtifacts> => {
       const client = target ? clientsOf(target).s3 : s3;
       const keep = new Set(keepKeys);
       const isOld = ({ Key: key = '', LastModified: stored }: _Object) =>
@@ -160,10 +160,14 @@ async function publishedVersions(client: LambdaClient, functionName: string): Pr
   } catch (error) {
     if (!(error instanceof ResourceNotFoundException)) throw error;
   }
-  return found
-    .filter(({ Version, Description }) => Version !== '$LATEST' && publishedBySluice.test(Description ?? ''))
-    .map(({ Version }) => Version!)
-    .toSorted((a, b) => Number(b) - Number(a));
+  return (
+    found
+      .filter(({ Description: description = '' }) => publishedBySluice.test(description))
+      .map(({ Version: version = '' }) => version)
+      // Deleting what has no number would delete the function.
+      .filter((version) => /^\d+$/.test(version))
+      .toSorted((a, b) => Number(b) - Number(a))
+  );
 }
 
 async function isInUse(client: LambdaClient, functionName: string): Promise<(version: string) => boolean> {

@@ -18,7 +18,7 @@ export function createLedgerPageActivities({ s3 }: { s3: S3Client }) {
      * is never overwritten: with other entries it throws LedgerPageTaken, and LedgerNotStored where S3 refuses;
      * neither is retried.
      */
-    async storeLedgerPage(input: LedgerPlace & { page: number; entries: LedgerEntry[] }): Promise<void> {
+    storeLedgerPage: async (input: LedgerPlace & { page: number; entries: LedgerEntry[] }): Promise<void> => {
       const key = keyOf(input, input.page);
       const body = JSON.stringify(input.entries);
       const stored = await store(s3, input.bucket, key, body);
@@ -34,7 +34,7 @@ export function createLedgerPageActivities({ s3 }: { s3: S3Client }) {
      * The entries of these pages, both ends included, as they were stored. A page that is gone has none. Throws
      * LedgerNotRead, not retried, where S3 refuses.
      */
-    async readLedgerPages(input: LedgerPlace & { from: number; to: number }): Promise<LedgerEntry[]> {
+    readLedgerPages: async (input: LedgerPlace & { from: number; to: number }): Promise<LedgerEntry[]> => {
       const numbers = Array.from(
         { length: Math.max(0, input.to - input.from + 1) },
         (_, index) => input.from + index,

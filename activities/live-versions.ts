@@ -25,13 +25,13 @@ export interface VersionsCheck {
 export function createLiveVersionActivities({ clientsOf }: { clientsOf: ClientsOf }) {
   return {
     /** Which of these versions no longer exist. Only reads. */
-    async checkVersions({
+    checkVersions: async ({
       target,
       versions,
     }: {
       target: Target;
       versions: LiveVersion[];
-    }): Promise<VersionsCheck> {
+    }): Promise<VersionsCheck> => {
       const { lambda } = clientsOf(target);
       const checked = await Promise.all(versions.map((each) => check(lambda, each)));
       return {
@@ -53,7 +53,7 @@ export function createLiveVersionActivities({ clientsOf }: { clientsOf: ClientsO
      * `warning`. A function that is gone is left out. Throws VersionGone and AliasGone, not retried, before any
      * alias is written.
      */
-    async findVersions({
+    findVersions: async ({
       target,
       run,
       versions,
@@ -61,7 +61,7 @@ export function createLiveVersionActivities({ clientsOf }: { clientsOf: ClientsO
       target: Target;
       run: string;
       versions: LiveVersion[];
-    }): Promise<PublishedFunction[]> {
+    }): Promise<PublishedFunction[]> => {
       const { lambda } = clientsOf(target);
       return withHeartbeat(async () => {
         const checked = await Promise.all(versions.map((each) => check(lambda, each)));
@@ -79,13 +79,13 @@ export function createLiveVersionActivities({ clientsOf }: { clientsOf: ClientsO
     },
 
     /** Each alias as it stands. What AWS refuses is the alias's `problem`; throws only while AWS is away. */
-    async readAliases({
+    readAliases: async ({
       target,
       versions,
     }: {
       target: Target;
       versions: AliasName[];
-    }): Promise<AliasFound[]> {
+    }): Promise<AliasFound[]> => {
       const { lambda } = clientsOf(target);
       return Promise.all(versions.map((each) => look(lambda, each)));
     },
