@@ -179,7 +179,9 @@ function warnOfMissingParameters(
 ): void {
   if (pipeline.deploy === 'code') return;
   for (const [name, parameter] of template.parameters) {
-    const isGiven = [settings, ...targets].some(({ parameters }) => Object.hasOwn(parameters ?? {}, name));
+    const isGiven = targets.every(({ parameters }) =>
+      Object.hasOwn({ ...settings.parameters, ...parameters }, name),
+    );
     if (parameter.default !== undefined || isGiven) continue;
     inTemplate.warning(
       parameter.line,

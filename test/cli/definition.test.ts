@@ -242,12 +242,12 @@ describe('what only reads', () => {
     ).toEqual([]);
   });
 
-  it('of a folder loads YAML and zod, and neither Temporal nor an SDK', async () => {
+  it('of a folder loads YAML, zod and croner, and neither Temporal nor an SDK', async () => {
     const loaded = await inputsOf('activities/application-folder.ts');
     const packages = new Set(
       loaded.flatMap((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1] ?? []),
     );
-    expect([...packages].toSorted()).toEqual(['yaml', 'zod']);
+    expect([...packages].toSorted()).toEqual(['croner', 'yaml', 'zod']);
   });
 
   it('knows every predefined strategy', () => {
