@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 
-/** The SDK's own, and those that AWS answers to credentials it does not take. */
+/** Thrown by the SDK itself, before anything is asked of AWS. */
 const noCredentials = ['CredentialsProviderError', 'TokenProviderError'];
 /** Answered with status 400 by some services, and gone when it is tried again. */
 const passing = /Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|RequestTimeout/;

@@ -12,10 +12,10 @@ import { DeleteObjectsCommand, type _Object, paginateListObjectsV2, type S3Clien
 import { readMark } from '../domain/alias.ts';
 import type { Target } from '../domain/definition.ts';
 import type { LiveVersion } from '../domain/ledger.ts';
-import { keptDays } from './artifact-store.ts';
+import { keptDays, ownBucketName, type Place } from './artifact-store.ts';
 import { refusalOf } from './aws-refusal.ts';
 import { withHeartbeat } from './heartbeat.ts';
-import type { ClientsOf } from './target-clients.ts';
+import { type ClientsOf, ownTarget } from './target-clients.ts';
 
 const artifactsKeptMs = keptDays * 86_400_000;
 
@@ -32,8 +32,9 @@ export interface VersionsToPrune {
 
 export interface ArtifactsToPrune {
   application: string;
-  bucket: string;
-  /** Whose credentials to use; without it, the worker's own. */
+  /** Without it, the bucket of the target's own that Sluice makes. */
+  bucket?: string;
+  /** Whose account and region; without it, the worker's own. */
   target?: Target;
   keepKeys: string[];
   /** Without it, 30 days: packaging stores anew what is half as old, so that a run under way never loses it. */
@@ -85,6 +86,7 @@ export function createHousekeepingActivities({ clientsOf, s3 }: { clientsOf: Cli
       olderThanMs = artifactsKeptMs,
     }: ArtifactsToPrune): Promise<PrunedArtifacts> => {
       const client = target ? clientsOf(target).s3 : s3;
+      const ownBucket = () => ownBucketName(client, clientsOf(target ?? ownTarget).sts)();
       const keep = new Set(keepKeys);
       const isOld = ({ Key: key = '', LastModified: stored }: _Object) =>
         isArtifact(application, key) &&
@@ -94,18 +96,21 @@ export function createHousekeepingActivities({ clientsOf, s3 }: { clientsOf: Cli
       return withHeartbeat(async (signal) => {
         const pruned: PrunedArtifacts = { deleted: 0, warnings: [] };
         try {
+          const place = bucket ? { bucket } : await ownBucket();
           // A page holds as many keys as one DeleteObjects takes. The delimiter leaves out what lies deeper.
-          const list = { Bucket: bucket, Prefix: `${application}/`, Delimiter: '/' };
+          const list = { ...named(place), Prefix: `${application}/`, Delimiter: '/' };
           for await (const page of paginateListObjectsV2({ client }, list)) {
             if (signal.aborted) break;
             const keys = (page.Contents ?? []).filter(isOld).map(({ Key: key }) => key!);
-            const { deleted, warnings } = await deleteObjects(client, bucket, keys);
+            const { deleted, warnings } = await deleteObjects(client, place, keys);
             pruned.deleted += deleted;
             pruned.warnings.push(...warnings);
           }
         } catch (error) {
-          if ((error as Error).name !== 'NoSuchBucket')
-            pruned.warnings.push(warningOf(error, `Old packages in ${bucket} stay`, packagePermissions));
+          if ((error as Error).name !== 'NoSuchBucket') {
+            const what = `Old packages in ${bucket ?? `the bucket of target ${(target ?? ownTarget).name}`} stay`;
+            pruned.warnings.push(warningOf(error, what, packagePermissions));
+          }
         }
         return pruned;
       });
@@ -208,18 +213,23 @@ function isArtifact(application: string, key: string): boolean {
   );
 }
 
-async function deleteObjects(s3: S3Client, bucket: string, keys: string[]): Promise<PrunedArtifacts> {
+/** A bucket of the account's own is never someone else's of that name. */
+function named({ bucket, account }: Place) {
+  return { Bucket: bucket, ...(account && { ExpectedBucketOwner: account }) };
+}
+
+async function deleteObjects(s3: S3Client, place: Place, keys: string[]): Promise<PrunedArtifacts> {
   if (keys.length === 0) return { deleted: 0, warnings: [] };
   const { Errors: refused = [] } = await s3.send(
     new DeleteObjectsCommand({
-      Bucket: bucket,
+      ...named(place),
       Delete: { Quiet: true, Objects: keys.map((key) => ({ Key: key })) },
     }),
   );
   const [first] = refused;
   const warnings = first
     ? [
-        `${refused.length} old packages in ${bucket} stay, ${first.Key} for one: ${first.Code}, ${first.Message}. ` +
+        `${refused.length} old packages in ${place.bucket} stay, ${first.Key} for one: ${first.Code}, ${first.Message}. ` +
           `Housekeeping needs ${packagePermissions} there.`,
       ]
     : [];

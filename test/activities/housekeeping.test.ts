@@ -123,8 +123,7 @@ test('a function that is gone is passed over, a refusal is a warning, AWS being 
 const hash = (text: string) => createHash('sha256').update(text).digest('hex');
 
 /** A bucket of this test's own with these keys. */
-async function bucketOf(keys: string[]): Promise<string> {
-  const bucket = `own-${randomUUID()}`;
+async function bucketOf(keys: string[], bucket = `own-${randomUUID()}`): Promise<string> {
   await aws.s3.send(new CreateBucketCommand({ Bucket: bucket }));
   for (let at = 0; at < keys.length; at += 50) {
     const some = keys.slice(at, at + 50);
@@ -169,6 +168,13 @@ test('more old packages than one page lists all go', async () => {
     Array.from({ length: 1_001 }, (_, index) => `shop/${hash(String(index))}.zip`),
   );
   expect(await pruneIn(bucket, { olderThanMs: 0 })).toEqual({ deleted: 1_001, warnings: [] });
+  expect(await keysIn(bucket)).toEqual([]);
+});
+
+test('without a bucket it is the one that Sluice makes in the target', async () => {
+  const bucket = await bucketOf([`shop/${hash('old')}.zip`], 'sluice-artifacts-000000000000-us-east-1');
+  const input = { application: 'shop', target, keepKeys: [], olderThanMs: 0 };
+  expect(await activityEnvironment().run(pruneArtifacts, input)).toEqual({ deleted: 1, warnings: [] });
   expect(await keysIn(bucket)).toEqual([]);
 });
 

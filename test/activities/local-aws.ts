@@ -11,6 +11,7 @@ import {
   UpdateFunctionCodeCommand,
 } from '@aws-sdk/client-lambda';
 import { S3Client } from '@aws-sdk/client-s3';
+import { STSClient } from '@aws-sdk/client-sts';
 import { zipSync } from 'fflate';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll } from 'vitest';
@@ -58,7 +59,8 @@ export function localAws(): LocalAws {
   };
   const lambda = new LambdaClient(config);
   const s3 = new S3Client({ ...config, forcePathStyle: true });
-  return { lambda, s3, clientsOf: (() => ({ lambda, s3 })) as unknown as ClientsOf, ...byHand(lambda) };
+  const sts = new STSClient(config);
+  return { lambda, s3, clientsOf: (() => ({ lambda, s3, sts })) as unknown as ClientsOf, ...byHand(lambda) };
 }
 
 function byHand(lambda: LambdaClient) {
