@@ -8,7 +8,7 @@ import { isRecord, readYaml, recordAt } from './yaml-text.ts';
  * leaves every alias where it is.
  */
 
-const serverlessFunction = 'AWS::Serverless::Function';
+export const serverlessFunction = 'AWS::Serverless::Function';
 
 /** The `AutoPublishCodeSha256` of a function that no stack has yet. SAM wants 64 characters and uses the first ten. */
 export const newStackPin = '0'.repeat(64);
@@ -89,7 +89,8 @@ function withoutCode(resource: unknown): unknown {
   return { ...rest, Properties: properties };
 }
 
-function sorted(value: unknown): unknown {
+/** With the keys of its maps in order, so that equal data has equal JSON. */
+export function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (!isRecord(value)) return value;
   return Object.fromEntries(
