@@ -275,7 +275,11 @@ async function executedChanges(cloudformation: CloudFormationClient, stack: stri
   }
 }
 
-async function findStack(cloudformation: CloudFormationClient, name: string): Promise<Stack | undefined> {
+/** Undefined where there is no stack of this name. */
+export async function findStack(
+  cloudformation: CloudFormationClient,
+  name: string,
+): Promise<Stack | undefined> {
   try {
     return (await cloudformation.send(new DescribeStacksCommand({ StackName: name }))).Stacks?.[0];
   } catch (error) {

@@ -1,3 +1,4 @@
+import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { S3Client } from '@aws-sdk/client-s3';
 import { createServer } from 'node:http';
@@ -11,11 +12,15 @@ const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
 export async function refusingAws(): Promise<{ clientsOf: ClientsOf; s3: S3Client }> {
   const server = createServer((request, response) => {
     const lambda = request.url!.includes('/functions/');
+    const cloudformation = request.url === '/';
+    const error = '<Error><Code>AccessDenied</Code><Message>not authorized</Message></Error>';
     response.writeHead(403, lambda ? { 'x-amzn-errortype': 'AccessDeniedException' } : {});
     response.end(
       lambda
         ? '{"Message":"not authorized"}'
-        : '<Error><Code>AccessDenied</Code><Message>not authorized</Message></Error>',
+        : cloudformation
+          ? `<ErrorResponse>${error}</ErrorResponse>`
+          : error,
     );
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
@@ -30,6 +35,10 @@ export function awayAws(): { clientsOf: ClientsOf; s3: S3Client } {
 
 function clientsAt(endpoint: string) {
   const config = { endpoint, region: 'us-east-1', credentials, maxAttempts: 1 };
-  const clients = { lambda: new LambdaClient(config), s3: new S3Client({ ...config, forcePathStyle: true }) };
+  const clients = {
+    lambda: new LambdaClient(config),
+    cloudformation: new CloudFormationClient(config),
+    s3: new S3Client({ ...config, forcePathStyle: true }),
+  };
   return { s3: clients.s3, clientsOf: (() => clients) as unknown as ClientsOf };
 }
