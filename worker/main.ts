@@ -24,6 +24,7 @@ import { createLambdaActivities } from '../activities/lambda.ts';
 import { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import { createLiveVersionActivities } from '../activities/live-versions.ts';
 import { createPlacementActivities } from '../activities/place-artifacts.ts';
+import { createReleaseFactsActivities } from '../activities/release-facts.ts';
 import { ownTarget, targetClients } from '../activities/target-clients.ts';
 import { buildQueue, deployQueue } from '../workflows/task-queues.ts';
 
@@ -88,6 +89,7 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
       ...createLiveVersionActivities({ clientsOf }),
       ...createHousekeepingActivities({ clientsOf, s3 }),
       ...createLedgerPageActivities({ s3 }),
+      ...createReleaseFactsActivities({ clientsOf, s3 }),
       ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
     // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.
