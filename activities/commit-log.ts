@@ -82,18 +82,22 @@ async function isReached({ repository }: History, sha: string, signal: AbortSign
   return exitCode === 0 && stdout !== '';
 }
 
+/** A name that no setting of the machine's has. */
+const remote = 'sluice-source';
+
 function fetchHistory({ repository, source }: History, commit: string, signal: AbortSignal): Promise<void> {
   // Named for this call alone: its URL, which may hold a password, is never written down.
-  const named = ['-c', `remote.source.url=${source}`];
+  const named = ['-c', `remote.${remote}.url=${source}`];
   // A source on this machine leaves nothing out, and may be a shallow clone, of which git would ask all it misses.
   const commitsOnly = isElsewhere(source)
-    ? ['-c', 'remote.source.promisor=true', '-c', 'remote.source.partialclonefilter=tree:0']
+    ? ['-c', `remote.${remote}.promisor=true`, '-c', `remote.${remote}.partialclonefilter=tree:0`]
     : [];
   const wanted = {
-    // A pack appears at once; loose objects would be there one by one.
-    settings: ['-c', 'fetch.unpackLimit=1', ...named, ...commitsOnly],
+    // A pack appears at once, loose objects one by one; and what was once fetched is kept, whatever the machine's
+    // own settings say.
+    settings: ['-c', 'fetch.unpackLimit=1', '-c', 'fetch.prune=false', ...named, ...commitsOnly],
     options: [],
-    from: 'source',
+    from: remote,
     refspec: `+${commit}:refs/commits/${commit}`,
     fallback: '+refs/heads/*:refs/branches/*',
   };

@@ -14,7 +14,7 @@ import { findStack, listResources } from './cloudformation.ts';
 import { withHeartbeat } from './heartbeat.ts';
 import type { ClientsOf } from './target-clients.ts';
 
-export interface FunctionToCompare {
+interface FunctionToCompare {
   logicalId: string;
   /** Where the stack does not know it. */
   functionName?: string;
