@@ -1,16 +1,17 @@
 import { describeState, stateAt } from '../domain/alias.ts';
 import { formatDuration } from '../domain/duration.ts';
-import type {
-  AlarmStatus,
-  EventStatus,
-  FunctionStatus,
-  LifecycleEvent,
-  MessageRecord,
-  Outcome,
-  RolloutStatus,
-  RunStatus,
-  StepStatus,
-  WaitingHook,
+import {
+  type AlarmStatus,
+  type EventStatus,
+  type FunctionStatus,
+  isGood,
+  type LifecycleEvent,
+  type MessageRecord,
+  type Outcome,
+  type RolloutStatus,
+  type RunStatus,
+  type StepStatus,
+  type WaitingHook,
 } from '../domain/status.ts';
 import { type Colors, currentScreen, type Screen } from './print.ts';
 import type { RunSummary } from './run-status.ts';
@@ -38,6 +39,8 @@ const outcomes: Record<Outcome, Mark & { words: string }> = {
   failed: { ...bad, words: 'failed' },
   rolledBack: { ...bad, words: 'rolled back' },
   aborted: { ...bad, words: 'aborted' },
+  rejected: { ...bad, words: 'rejected' },
+  superseded: { ...skipped, words: 'superseded' },
 };
 
 const eventMarks: Record<EventStatus, Mark> = {
@@ -75,10 +78,6 @@ export function renderStatus(status: RunStatus, nowMs: number, screen: Screen = 
 /** An environment that went well takes one line of the tree; the others, and the last, are shown in full. */
 function isShown(rollout: RolloutStatus, { rollouts }: RunStatus): boolean {
   return rollout === rollouts.at(-1) || !isGood(rollout.outcome);
-}
-
-export function isGood(outcome: Outcome): boolean {
-  return outcome === 'succeeded' || outcome === 'unchanged';
 }
 
 /** The state in one line: what it is, which version serves, and why. */

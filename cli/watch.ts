@@ -1,12 +1,12 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDuration } from '../domain/duration.ts';
-import type { RunStatus } from '../domain/status.ts';
+import { isGood, type RunStatus } from '../domain/status.ts';
 import { changesBetween } from './changes.ts';
 import { refusalOf, withTemporal } from './connect.ts';
 import { type LiveScreen, startLiveScreen } from './live-screen.ts';
 import { CliError, currentScreen, print, printJson, printNote } from './print.ts';
-import { isGood, renderStatus } from './render.ts';
+import { renderStatus } from './render.ts';
 import { findRun, readStatus } from './run-status.ts';
 import { wrapped } from './text.ts';
 

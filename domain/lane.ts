@@ -1,6 +1,6 @@
 import type { Concurrency, FreezeWindow, Target } from './definition.ts';
 import type { LedgerEntry } from './ledger.ts';
-import type { Commit } from './status.ts';
+import type { Commit, RolloutStatus } from './status.ts';
 
 /*
  * Whose turn it is in an environment. Everything here is plain data, carried from one run of the lane's workflow to
@@ -62,6 +62,8 @@ export interface LaneState<Release = unknown> {
   nextNumber: number;
   held?: Hold;
   freeze?: Freeze;
+  /** What someone should know of, in a sentence. */
+  trouble?: string;
 }
 
 export function newLane(application: string, environment: string): LaneState {
@@ -166,7 +168,11 @@ export interface LaneStatus {
   application: string;
   environment: string;
   live?: LedgerEntry;
-  turn?: { run: string; commit: Commit; by: string; state: Turn['state'] | 'rollback'; blocked?: string };
+  turn?: { run: string; commit: Commit; by: string; state: Turn['state']; blocked?: string };
+  /** Asked for, and not there yet. */
+  rollback?: { by: string; why?: string };
+  /** Under way, as they began; each answers for itself. */
+  rollouts: RolloutStatus[];
   /** Who waits, and what for. */
   waiting: { run: string; commit: Commit; by: string; why: string }[];
   held?: Hold;
@@ -174,7 +180,8 @@ export interface LaneStatus {
   targets: Target[];
   /** Newest first. */
   ledger: LedgerEntry[];
-  /** Entries that are in S3, older than these. */
-  archived: number;
+  /** How many pages of older entries are in S3. */
+  pages: number;
   bucket?: string;
+  trouble?: string;
 }

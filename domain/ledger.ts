@@ -1,4 +1,4 @@
-import type { Commit, Outcome } from './status.ts';
+import { type Commit, isGood, type Outcome } from './status.ts';
 
 /*
  * What was live in an environment, when, and by whose commit. The lane keeps the newest entries; older ones are
@@ -48,7 +48,7 @@ export function liveEntry(ledger: LedgerEntry[]): LedgerEntry | undefined {
 }
 
 function wentLive({ outcome, versions }: LedgerEntry): boolean {
-  return (outcome === 'succeeded' || outcome === 'unchanged') && versions !== undefined;
+  return isGood(outcome) && versions !== undefined;
 }
 
 /** A release that a rollback goes to, or why there is none, in a sentence. */
@@ -78,11 +78,11 @@ export function rollbackTarget(ledger: LedgerEntry[], to?: string): RollbackTarg
     return { refusal: `${to} could be any of ${[...releases].join(', ')}. Write more of it.` };
   const entry = (exact.length ? exact : named).findLast(wentLive);
   if (entry) return { entry };
-  const { outcome = '', release = '' } = named.at(-1) ?? {};
+  const { outcome = 'failed', release = '' } = named.at(-1) ?? {};
   const why =
     named.length === 0
       ? `There is no release ${to} in the ledger.`
-      : outcome === 'succeeded' || outcome === 'unchanged'
+      : isGood(outcome)
         ? `The versions of ${release} are no longer kept (keep in pipeline.yaml says how many releases are).`
         : `${release} was never live: it ended ${outcome}.`;
   return { refusal: `${why} ${choices(ledger)}` };

@@ -39,6 +39,11 @@ export type Outcome =
   /** A newer run took its place in the lane. */
   | 'superseded';
 
+/** The candidate is live, or was already. */
+export function isGood(outcome: Outcome): boolean {
+  return outcome === 'succeeded' || outcome === 'unchanged';
+}
+
 /** A run's way through one environment, beside its rollouts. */
 export interface EnvironmentStatus {
   environment: string;
@@ -63,6 +68,8 @@ export interface GateStatus {
   expiresAt: string;
   approvals: MessageRecord[];
   outcome: 'waiting' | 'approved' | 'rejected' | 'expired';
+  /** Who rejected it, and why. */
+  reason?: string;
   /** Absent until they were gathered. */
   facts?: ReleaseFacts;
 }

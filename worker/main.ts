@@ -21,6 +21,7 @@ import { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import { createGitActivities } from '../activities/git.ts';
 import { createHousekeepingActivities } from '../activities/housekeeping.ts';
 import { createLambdaActivities } from '../activities/lambda.ts';
+import { createLaneActivities } from '../activities/lane.ts';
 import { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import { createLiveVersionActivities } from '../activities/live-versions.ts';
 import { createPlacementActivities } from '../activities/place-artifacts.ts';
@@ -90,6 +91,7 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
       ...createHousekeepingActivities({ clientsOf, s3 }),
       ...createLedgerPageActivities({ s3 }),
       ...createReleaseFactsActivities({ clientsOf, s3 }),
+      ...createLaneActivities(),
       ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
     // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.

@@ -200,7 +200,7 @@ function failedBy(error: unknown, check: CheckDefinition): Answer {
     const last = cause.cause && `; last: ${reasonOf(cause.cause)}`;
     return { status: 'Failed', reason: `${overdue(check)}${last ?? ''}` };
   }
-  const final = cause instanceof ApplicationFailure && cause.nonRetryable === true;
+  const final = lostWorker(error) || (cause instanceof ApplicationFailure && cause.nonRetryable === true);
   return { status: 'Failed', reason: reasonOf(error), final };
 }
 

@@ -59,7 +59,7 @@ async function runHook(state: RolloutState, call: ReturnType<typeof hookCalls>[n
     commit: state.input.commit,
   };
   state.hookReports.set(executionId, undefined);
-  const returned = await invokeHook({ hook, payload });
+  const returned = await invokeHook({ target: state.input.target, hook, payload });
   const answer =
     returned.status === 'Later'
       ? await reported(state, { hook, event, functionName: version.functionName, token, executionId })

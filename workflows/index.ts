@@ -1,2 +1,4 @@
+export { lane } from './lane.ts';
+export { readHistory, readLive } from './look.ts';
 export { rollout } from './rollout.ts';
 export { run } from './run.ts';

@@ -5,12 +5,20 @@ import type { createCheckActivities, createCommandActivities } from '../activiti
 import type { createCloudFormationActivities } from '../activities/cloudformation.ts';
 import type { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import type { createGitActivities } from '../activities/git.ts';
+import type { createHousekeepingActivities } from '../activities/housekeeping.ts';
 import type { createLambdaActivities } from '../activities/lambda.ts';
+import type { createLaneActivities } from '../activities/lane.ts';
+import type { createLedgerPageActivities } from '../activities/ledger-pages.ts';
+import type { createLiveVersionActivities } from '../activities/live-versions.ts';
+import type { createPlacementActivities } from '../activities/place-artifacts.ts';
+import type { createReleaseFactsActivities } from '../activities/release-facts.ts';
+import type { createTargetActivities } from '../activities/check-targets.ts';
 import { buildQueue } from './task-queues.ts';
 
 type Git = ReturnType<typeof createGitActivities>;
 type Build = ReturnType<typeof createBuildActivities> & ReturnType<typeof createArtifactActivities>;
 type Lambda = ReturnType<typeof createLambdaActivities>;
+type LiveVersions = ReturnType<typeof createLiveVersionActivities>;
 type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
 
 const retry = {
@@ -80,7 +88,8 @@ export function commandOn(
     scheduleToStartTimeout: '30s',
     // The check's own deadline comes before this one, and cancels it.
     startToCloseTimeout: `${timeoutSeconds + 60}s`,
-    heartbeatTimeout: '30s',
+    // A worker hears of a cancellation with a heartbeat, which goes out at four fifths of this.
+    heartbeatTimeout: '15s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   });
@@ -95,6 +104,46 @@ export function watching(heartbeatSeconds: number): Pick<CloudWatch, 'watchAlarm
     retry: { initialInterval: '200ms', maximumInterval: '10s' },
   });
 }
+
+/** Packages to the account and region where they are needed. */
+export const { placeArtifacts } = proxyActivities<ReturnType<typeof createPlacementActivities>>({
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '30s',
+  retry,
+});
+
+/** As publishing, to earlier versions; going back does not give up. */
+export const { findVersions } = proxyActivities<LiveVersions>({
+  startToCloseTimeout: '2m',
+  heartbeatTimeout: '30s',
+  retry: { initialInterval: '500ms', maximumInterval: '30s' },
+});
+
+export const { pruneVersions, pruneArtifacts, storeLedgerPage } = proxyActivities<
+  ReturnType<typeof createHousekeepingActivities> & ReturnType<typeof createLedgerPageActivities>
+>({
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '30s',
+  retry: { maximumAttempts: 3 },
+});
+
+/** What an approver needs to know; it may be late, and the gate does not wait for it. */
+export const { compareRelease } = proxyActivities<ReturnType<typeof createReleaseFactsActivities>>({
+  startToCloseTimeout: '1m',
+  retry,
+});
+export const { commitsSince } = proxyActivities<Git>({
+  taskQueue: buildQueue,
+  startToCloseTimeout: '5m',
+  heartbeatTimeout: '30s',
+  retry,
+});
+
+/** Before anything moves. */
+export const { checkTargets } = proxyActivities<ReturnType<typeof createTargetActivities>>({
+  startToCloseTimeout: '30s',
+  retry,
+});
 
 /*
  * Short calls run as local activities: one event each instead of six, and no way through the server.
@@ -119,6 +168,30 @@ export const { readAlarms } = proxyLocalActivities<CloudWatch>({
 });
 
 export const { checkAlarms } = proxyLocalActivities<CloudWatch>({
+  startToCloseTimeout: '15s',
+  retry: { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 5 },
+});
+
+export const { enterLane, isUnderWay, openFreeze } = proxyLocalActivities<
+  ReturnType<typeof createLaneActivities>
+>({
+  startToCloseTimeout: '15s',
+  retry: { initialInterval: '500ms', maximumInterval: '10s' },
+});
+
+/** Of a lane that was ended from outside. Without it a ledger would begin anew, so it is tried for long. */
+export const { previousLane } = proxyLocalActivities<ReturnType<typeof createLaneActivities>>({
+  startToCloseTimeout: '15s',
+  scheduleToCloseTimeout: '2m',
+  retry: { initialInterval: '500ms', maximumInterval: '10s' },
+});
+
+export const { readLedgerPages } = proxyActivities<ReturnType<typeof createLedgerPageActivities>>({
+  startToCloseTimeout: '30s',
+  retry: { maximumAttempts: 5 },
+});
+
+export const { checkVersions, readAliases } = proxyLocalActivities<LiveVersions>({
   startToCloseTimeout: '15s',
   retry: { initialInterval: '500ms', maximumInterval: '5s', maximumAttempts: 5 },
 });

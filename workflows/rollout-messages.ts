@@ -4,6 +4,7 @@ import {
   abortSignal,
   alarmsSeen,
   type Ask,
+  conclude,
   pause,
   promote,
   type PromoteAsk,
@@ -11,6 +12,7 @@ import {
   reportHook,
   resume,
   rolloutStatus,
+  type StopAsk,
 } from './messages.ts';
 import type { ShiftState } from '../domain/shift.ts';
 import { now, type RolloutState, stop } from './rollout-state.ts';
@@ -32,15 +34,24 @@ export function takeMessages(state: RolloutState): void {
   setHandler(promote, doPromote, { validator: (_ask) => refuseUnless(state, 'promote') });
   setHandler(promoteSignal, (ask) => void doPromote(ask));
 
-  const doAbort = (ask?: Partial<Ask> | null) => {
-    record(state, 'abort', ask);
-    stop(state, 'aborted', `Aborted by ${ask?.by ?? 'a signal'}${ask?.why ? `: ${ask.why}` : ''}`);
+  const doAbort = (ask?: Partial<StopAsk> | null) => {
+    if (ask?.sentBackWith) {
+      const reason = `Sent back with target ${ask.sentBackWith}: ${ask.why}`;
+      stop(state, state.trafficMoved ? 'rolledBack' : 'failed', reason);
+    } else {
+      record(state, 'abort', ask);
+      stop(state, 'aborted', `Aborted by ${ask?.by ?? 'a signal'}${ask?.why ? `: ${ask.why}` : ''}`);
+    }
     return state.trafficMoved
       ? 'aborted: all traffic goes back to the stable versions'
       : 'aborted: no traffic had moved';
   };
   setHandler(abort, doAbort, { validator: (_ask) => refuseEnded(state, 'abort') });
   setHandler(abortSignal, (ask) => void doAbort(ask));
+  setHandler(conclude, () => {
+    state.concluding = !state.stopped;
+    state.changes++;
+  });
 
   setHandler(
     pause,
@@ -108,8 +119,14 @@ function record(state: RolloutState, verb: string, ask?: Partial<Ask> | null): v
   state.changes++;
 }
 
-function refuseEnded({ status, stopped, input }: RolloutState, verb: string): void {
+function refuseEnded(state: RolloutState, verb: string): void {
+  const { status, stopped, input } = state;
   const goesBack = stopped ?? input.settleOnly;
+  if (state.concluding && status.outcome === 'running')
+    throw ApplicationFailure.nonRetryable(
+      `Nothing to ${verb}: every target of ${input.environment} has succeeded. To go back from here: pipeline rollback ${input.environment}`,
+      'NothingTo',
+    );
   if (status.outcome === 'running' && !goesBack) return;
   throw ApplicationFailure.nonRetryable(
     `Nothing to ${verb}: the rollout ${goesBack && status.outcome === 'running' ? 'is going back already' : `has ended (${status.outcome})`}.`,

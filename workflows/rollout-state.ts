@@ -2,14 +2,17 @@ import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { AliasMove } from '../activities/alias-writes.ts';
 import type { PublishedFunction } from '../activities/publish-version.ts';
 import type { Artifact } from '../domain/artifact.ts';
-import type { OnNoTraffic, Shift } from '../domain/definition.ts';
+import type { OnNoTraffic, Shift, Target } from '../domain/definition.ts';
+import type { LiveVersion } from '../domain/ledger.ts';
 import type { ShiftState } from '../domain/shift.ts';
 import type { EventName, EventStatus, LifecycleEvent, Outcome, RolloutStatus } from '../domain/status.ts';
 import type { HookReport } from './messages.ts';
 
 export interface RolloutInput {
+  application: string;
   run: string;
   environment: string;
+  target: Target;
   commit: string;
   /** Absent with `deploy: code`. */
   stack?: { name: string; template: Artifact; parameters: Record<string, string> };
@@ -17,6 +20,12 @@ export interface RolloutInput {
   minInvocations: number;
   onNoTraffic: OnNoTraffic;
   ignoredAlarms: string[];
+  /** Given to hooks. */
+  variables: Record<string, string>;
+  /** Once through, wait for the lane's word that every other target is as far, ready to go back until then. */
+  several: boolean;
+  /** Go back to these versions, whatever the alarms say; nothing is built, and no hook is asked. */
+  rollback?: LiveVersion[];
   /** Only send back what an earlier rollout, ended from outside, has left on the aliases. */
   settleOnly?: boolean;
 }
@@ -27,7 +36,8 @@ export interface RolloutFunction {
   functionName?: string;
   /** Without one, only the code is updated. */
   alias?: string;
-  artifact: Artifact;
+  /** Absent in a rollback. */
+  artifact?: Artifact;
   shift?: Shift;
 }
 
@@ -43,6 +53,8 @@ export interface RolloutState {
   resources: Record<string, string>;
   published: PublishedFunction[];
   moves: AliasMove[];
+  /** Every other target is through too: there is no way back from here but a rollback. */
+  concluding: boolean;
   /** From the first alias write on, going back has something to do. */
   trafficMoved: boolean;
   shift?: ShiftState;
@@ -54,15 +66,29 @@ export interface RolloutState {
 
 const events: EventName[] = ['Stack', 'Publish', 'BeforeAllowTraffic', 'AllowTraffic', 'AfterAllowTraffic'];
 
+/** What is known of a rollout before it is asked itself. */
+export function unknownRollout(workflowId: string, { environment, target }: RolloutInput): RolloutStatus {
+  return {
+    workflowId,
+    environment,
+    target: target.name,
+    outcome: 'running',
+    phase: 'Stack',
+    events: [],
+    functions: [],
+    alarms: [],
+    waitingHooks: [],
+    requests: [],
+    warnings: [],
+  };
+}
+
 export function newRollout(input: RolloutInput): RolloutState {
   return {
     input,
     status: {
-      workflowId: workflowInfo().workflowId,
-      environment: input.environment,
-      outcome: 'running',
-      phase: 'Stack',
-      events: events.map((name) => ({ name, status: 'Pending' })),
+      ...unknownRollout(workflowInfo().workflowId, input),
+      events: eventsOf(input).map((name) => ({ name, status: 'Pending' })),
       functions: input.functions
         .filter(({ alias }) => alias)
         .map(({ logicalId, functionName, alias }) => ({
@@ -72,25 +98,27 @@ export function newRollout(input: RolloutInput): RolloutState {
           weightPercent: 0,
           change: 'unknown',
         })),
-      alarms: [],
-      waitingHooks: [],
-      requests: [],
-      warnings: [],
     },
     forward: new CancellationScope({ cancellable: true }),
     resources: {},
     published: [],
     moves: [],
+    concluding: false,
     trafficMoved: false,
     hookReports: new Map(),
     changes: 0,
   };
 }
 
+function eventsOf({ several, rollback }: RolloutInput): EventName[] {
+  if (rollback) return ['AllowTraffic'];
+  return several ? [...events, 'OtherTargets'] : events;
+}
+
 /** Leaves the way forward; the first reason counts. */
 export function stop(state: RolloutState, outcome: Outcome, reason: string): void {
   state.changes++;
-  if (state.stopped || state.input.settleOnly || state.status.outcome !== 'running') return;
+  if (state.stopped || state.concluding || state.input.settleOnly || state.status.outcome !== 'running') return;
   state.stopped = { outcome, reason };
   state.forward.cancel();
 }

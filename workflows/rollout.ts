@@ -3,17 +3,23 @@ import {
   ApplicationFailure,
   CancellationScope,
   condition,
+  getExternalWorkflowHandle,
   sleep,
+  workflowInfo,
 } from '@temporalio/workflow';
+import type { LiveVersion } from '../domain/ledger.ts';
 import type { RolloutStatus } from '../domain/status.ts';
 import { reasonOf } from './failure.ts';
 import { resolve, runHooks } from './hooks.ts';
+import { passed } from './messages.ts';
 import {
   checkAlarms,
   checkHooks,
   deployStack,
+  findVersions,
   finishShift,
   goBack,
+  placeArtifacts,
   publishVersions,
   settleAliases,
 } from './proxies.ts';
@@ -32,7 +38,7 @@ import { writeAliases } from './write-aliases.ts';
 
 /**
  * Moves one target's aliases from the stable versions to the candidates, or back. Its workflow id is the
- * target's, so that there is one at a time. Whatever happens it ends with every alias wholly on one version.
+ * target's, so that there is one at a time: `<application>/<environment>/<target>`. Whatever happens it ends with every alias wholly on one version.
  */
 export async function rollout(input: RolloutInput): Promise<RolloutStatus> {
   const state = newRollout(input);
@@ -50,25 +56,66 @@ export async function rollout(input: RolloutInput): Promise<RolloutStatus> {
 }
 
 async function forward(state: RolloutState): Promise<void> {
+  if (state.input.rollback) return toEarlier(state, state.input.rollback);
+  await placePackages(state);
   const created = await updateStack(state);
   if (!(await publish(state, created))) return;
   await runHooks(state, 'BeforeAllowTraffic');
   const watch = watchAlarms(state);
   await shiftAll(state);
   await runHooks(state, 'AfterAllowTraffic');
+  await waitForOthers(state);
   await finish(state);
   watch?.cancel();
+}
+
+/** To the versions of an earlier release: no alarm and no hook may stand in the way. */
+async function toEarlier(state: RolloutState, versions: LiveVersion[]): Promise<void> {
+  const { target, run } = state.input;
+  state.published = await findVersions({ target, run, versions });
+  state.status.warnings.push(...state.published.flatMap(({ warning }) => warning ?? []));
+  if (planMoves(state).length === 0) return concludeUnchanged(state);
+  await shiftAll(state);
+  await finish(state);
+}
+
+/** Lambda takes code only from a bucket of its own region. */
+async function placePackages(state: RolloutState): Promise<void> {
+  const { application, target, functions, stack } = state.input;
+  if (!target.region && !target.roleArn) return;
+  const artifacts = Object.fromEntries(functions.map(({ logicalId, artifact }) => [logicalId, artifact!]));
+  const placed = await placeArtifacts({
+    application,
+    target,
+    artifacts,
+    ...(stack && { template: stack.template }),
+  });
+  for (const each of functions) each.artifact = placed.artifacts[each.logicalId]!;
+  if (stack && placed.template) stack.template = placed.template;
+}
+
+/** Of several targets none ends before all are through: a breach in one sends all back. */
+async function waitForOthers(state: RolloutState): Promise<void> {
+  const { several, target } = state.input;
+  const { parent } = workflowInfo();
+  if (!several || !parent) return;
+  const event = begin(state.status.events, 'OtherTargets');
+  state.status.phase = 'OtherTargets';
+  await getExternalWorkflowHandle(parent.workflowId, parent.runId).signal(passed, target.name);
+  await condition(() => state.concluding);
+  end(event, 'Succeeded');
 }
 
 /** Brings the stack up to the template; the functions that came with it are returned. */
 async function updateStack(state: RolloutState): Promise<string[]> {
   const event = begin(state.status.events, 'Stack');
-  const { run, stack, functions } = state.input;
+  const { run, stack, functions, target } = state.input;
   if (!stack) {
     end(event, 'Skipped', 'deploy: code');
     return [];
   }
   const { resources, detail, skipped, created } = await deployStack({
+    target,
     run,
     stack: stack.name,
     template: stack.template,
@@ -87,21 +134,23 @@ async function publish(state: RolloutState, created: string[]): Promise<boolean>
   const event = begin(state.status.events, 'Publish');
   state.status.phase = 'Publish';
   const { input } = state;
+  const { target } = input;
   const shifts = input.functions.flatMap(({ shift }) => shift ?? []);
   const alarms = distinct(shifts.flatMap((shift) => shift.alarms).map((alarm) => resolve(state, alarm)));
   const hooks = distinct(
     shifts.flatMap((s) => [...s.beforeHooks, ...s.afterHooks]).map((hook) => resolve(state, hook)),
   );
   // One after the other: Temporal's core (1.24) fails the workflow task when a local activity fails beside one not sent yet.
-  if (hooks.length) await checkHooks({ hooks });
-  const checked = await checkAlarms({ alarms, ignored: input.ignoredAlarms });
+  if (hooks.length) await checkHooks({ target, hooks });
+  const checked = await checkAlarms({ target, alarms, ignored: input.ignoredAlarms });
   const published = await publishVersions({
+    target,
     commit: input.commit,
     functions: input.functions.map(({ logicalId, alias, artifact }) => ({
       logicalId,
       functionName: resolve(state, { logicalId }),
       ...(alias && { alias }),
-      artifact,
+      artifact: artifact!,
       created: created.includes(logicalId),
     })),
   });
@@ -118,7 +167,10 @@ async function publish(state: RolloutState, created: string[]): Promise<boolean>
   );
   const changed = planMoves(state);
   end(event, 'Succeeded', changed.length ? changed.join(', ') : 'no function changed');
-  if (changed.length === 0) return concludeUnchanged(state);
+  if (changed.length === 0) {
+    concludeUnchanged(state);
+    return false;
+  }
   if (checked.breach) {
     const { alarm, reason } = checked.breach;
     throw ApplicationFailure.nonRetryable(
@@ -161,7 +213,7 @@ function planMoves(state: RolloutState): string[] {
   return changed;
 }
 
-function concludeUnchanged(state: RolloutState): false {
+function concludeUnchanged(state: RolloutState): void {
   const { status, published, input } = state;
   const codeOnly = published
     .filter(({ change }) => change === 'changed')
@@ -174,10 +226,11 @@ function concludeUnchanged(state: RolloutState): false {
       : 'The stack was updated; no function changed, so no traffic moved.';
   } else {
     status.outcome = 'unchanged';
-    status.reason = `Nothing to release: the code and configuration of commit ${input.commit.slice(0, 7)} are live already.`;
+    status.reason = input.rollback
+      ? 'Nothing to go back from: these versions are live already.'
+      : `Nothing to release: the code and configuration of commit ${input.commit.slice(0, 7)} are live already.`;
   }
   endAll(status.events);
-  return false;
 }
 
 async function finish(state: RolloutState): Promise<void> {
@@ -185,8 +238,9 @@ async function finish(state: RolloutState): Promise<void> {
   if (marked.length) {
     const onFailed = (sentence: string) =>
       state.status.warnings.push(`the mark on an alias stays for now: ${sentence}`);
-    await writeAliases(finishShift, marked, {
-      attempts: 5,
+    await writeAliases(finishShift, state.input.target, marked, {
+      // Of several, or going back, there is no other way from here.
+      attempts: state.concluding || state.input.rollback ? Infinity : 5,
       onFailed,
       onWritten: ({ functionName }, { movedByOther }) => {
         if (movedByOther) functionStatus(state, functionName)!.movedByOther = movedByOther;
@@ -224,7 +278,7 @@ async function allBack(state: RolloutState): Promise<void> {
     ({ functionName, stableVersion }) => stableVersion && !functionStatus(state, functionName)?.movedByOther,
   );
   const onFailed = (sentence: string) => (event.detail = `not all back yet: ${sentence}`);
-  await writeAliases(goBack, ours, {
+  await writeAliases(goBack, state.input.target, ours, {
     attempts: Infinity,
     onFailed,
     onWritten: ({ functionName }, { movedByOther }) => {
@@ -250,7 +304,7 @@ async function settle(state: RolloutState): Promise<void> {
   const aliases = status.functions.map(({ functionName, alias }) => ({ functionName, alias: alias! }));
   for (let waitSeconds = 1; event.status === 'InProgress'; waitSeconds = Math.min(waitSeconds * 2, 30)) {
     try {
-      status.warnings = await settleAliases({ aliases });
+      status.warnings = await settleAliases({ target: state.input.target, aliases });
       end(event, 'Succeeded', `${status.warnings.length} of ${aliases.length} sent back`);
     } catch (error) {
       event.detail = `not all back yet: ${reasonOf(error)}; trying again in ${waitSeconds} s`;

@@ -51,8 +51,8 @@ async function takeStep(state: RolloutState, shift: ShiftState, weightsPercent: 
   for (const [index, move] of state.moves.entries()) move.toPercent = weightsPercent[index]!;
   state.trafficMoved = true;
   const event = state.status.events.find(({ name }) => name === 'AllowTraffic')!;
-  await writeAliases(shiftTraffic, state.moves, {
-    attempts: 5,
+  await writeAliases(shiftTraffic, state.input.target, state.moves, {
+    attempts: state.input.rollback ? Infinity : 5,
     onFailed: (sentence) => (event.detail = sentence),
     onWritten: (move, { movedByOther, revisionId }) => {
       const shown = functionStatus(state, move.functionName)!;
@@ -102,7 +102,7 @@ async function lookAtAlarms(state: RolloutState): Promise<string | undefined> {
   const alarms = state.status.alarms.map(({ name }) => name);
   const ignored = state.input.ignoredAlarms;
   if (alarms.length === 0) return undefined;
-  const seen = await readAlarms({ alarms, ignored }).catch((error): AlarmState[] => {
+  const seen = await readAlarms({ target: state.input.target, alarms, ignored }).catch((error): AlarmState[] => {
     if (isCancellation(error)) throw error;
     return alarms.map((name) => ({ name, state: 'UNREADABLE', reason: reasonOf(error) }));
   });
@@ -185,7 +185,7 @@ function countTraffic(state: RolloutState, shift: ShiftState): CancellationScope
     candidateVersion,
   }));
   return background(state, async () => {
-    await watching(heartbeatSeconds(state)).waitForTraffic({ traffic, minInvocations, sinceMs: Date.now() });
+    await watching(heartbeatSeconds(state)).waitForTraffic({ target: state.input.target, traffic, minInvocations, sinceMs: Date.now() });
     shift.enoughTraffic = true;
     state.changes++;
   });
@@ -197,6 +197,7 @@ export function watchAlarms(state: RolloutState): CancellationScope | undefined 
   if (alarms.length === 0 || state.moves.length === 0) return undefined;
   return background(state, async () => {
     const breach = await watching(heartbeatSeconds(state)).watchAlarms({
+      target: state.input.target,
       alarms,
       ignored: state.input.ignoredAlarms,
       seen: state.status.alarms.map(({ name, state: alarmState }) => ({ name, state: alarmState })),

@@ -1,5 +1,6 @@
 import { ApplicationFailure, isCancellation, sleep } from '@temporalio/workflow';
 import type { AliasMove, AliasWritten, AliasWrites } from '../activities/alias-writes.ts';
+import type { Target } from '../domain/definition.ts';
 import { reasonOf } from './failure.ts';
 
 interface Tries {
@@ -16,13 +17,14 @@ interface Tries {
  * a retry policy's: in between, an abort or a breach is heard at once.
  */
 export async function writeAliases(
-  write: (input: { moves: AliasMove[] }) => Promise<AliasWrites>,
+  write: (input: { target: Target; moves: AliasMove[] }) => Promise<AliasWrites>,
+  target: Target,
   moves: AliasMove[],
   { attempts, onFailed, onWritten }: Tries,
 ): Promise<void> {
   let left = moves;
   for (let attempt = 1, waitSeconds = 1; ; attempt++, waitSeconds = Math.min(waitSeconds * 2, 30)) {
-    const { written, failed } = await write({ moves: left }).catch(asFailed);
+    const { written, failed } = await write({ target, moves: left }).catch(asFailed);
     left = left.filter((move) => {
       const answer = written.find(({ functionName }) => functionName === move.functionName);
       if (answer) onWritten(move, answer);

@@ -85,13 +85,17 @@ export async function startRollout(
   const workflowId = `${functionName}/${randomUUID()}`;
   const shift = { plan: planOf(strategy), beforeHooks: [], afterHooks: [], alarms: [{ name: functionName }] };
   const input: RolloutInput = {
+    application: 'bench',
     run: workflowId,
     environment: 'bench',
+    target: { name: 'default' },
     commit: '0'.repeat(40),
     functions: [{ logicalId: functionName, functionName, alias: 'live', artifact: fleet.candidate, shift }],
     minInvocations: 0,
     onNoTraffic: 'continue',
     ignoredAlarms: [],
+    variables: {},
+    several: false,
   };
   await stage.temporal.workflow.start<typeof rollout>('rollout', {
     workflowId,

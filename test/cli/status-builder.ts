@@ -48,8 +48,9 @@ export function checkout(more: Partial<FunctionStatus> = {}): FunctionStatus {
 /** A rollout at the first of two steps, 10 % on the new version, 3m12s before the next. */
 export function rollout(more: Partial<RolloutStatus> = {}): RolloutStatus {
   return {
-    workflowId: 'shop/production',
+    workflowId: 'shop/production/default',
     environment: 'production',
+    target: 'default',
     outcome: 'running',
     phase: 'AllowTraffic',
     events: events('Skipped', 'Succeeded', 'Succeeded', 'InProgress'),
@@ -82,6 +83,7 @@ export function run(more: Partial<RunStatus> = {}): RunStatus {
       event('Build', 'Succeeded', { detail: '2 functions, 1 unchanged' }),
       event('Package', 'Succeeded', { detail: '2 functions, 1 uploaded' }),
     ],
+    environments: [],
     rollouts: [rollout()],
     warnings: [],
     ...more,

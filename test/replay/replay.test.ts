@@ -49,7 +49,7 @@ const stories: Record<string, () => Promise<string>> = {
       detail: '',
       skipped: false,
     });
-    const stack = { name: 'shop', template: fn('checkout').artifact, parameters: {} };
+    const stack = { name: 'shop', template: fn('checkout').artifact!, parameters: {} };
     const shift = { ...canary, alarms: ['errors'], before: ['check'], after: ['check'] };
     const rollout = await world.start({ stack, functions: [fn('checkout', shift)] });
     await world.until(20);

@@ -36,6 +36,12 @@ export class FakeBuild {
     uploaded: 1,
   });
 
+  readonly commitsSince: ReturnType<typeof createGitActivities>['commitsSince'] = async ({ to }) => ({
+    commits: [{ sha: to, author: 'Ada', subject: 'Fix totals' }],
+    commitCount: 1,
+    commitsTakenAway: 0,
+  });
+
   #definition(): Definition {
     return {
       application: 'shop',
@@ -62,6 +68,12 @@ function environment(name: string, strategy: string): EnvironmentDefinition {
     name,
     stack: `shop-${name}`,
     parameters: {},
+    waves: [[{ name: 'default' }]],
+    checks: [],
+    variables: {},
+    concurrency: 'superseded',
+    freezeWindows: [],
+    keepReleases: 10,
     shifts: { Checkout: { plan: planOf(strategy), beforeHooks: [], afterHooks: [], alarms: [] } },
     minInvocations: 0,
     onNoTraffic: 'hold',

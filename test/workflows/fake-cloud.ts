@@ -3,6 +3,14 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { createCloudFormationActivities, StackResult } from '../../activities/cloudformation.ts';
 import type { createCloudWatchActivities } from '../../activities/cloudwatch.ts';
 import { createLambdaActivities } from '../../activities/lambda.ts';
+import { createHousekeepingActivities } from '../../activities/housekeeping.ts';
+import { createLaneActivities } from '../../activities/lane.ts';
+import type { createLedgerPageActivities } from '../../activities/ledger-pages.ts';
+import type { createReleaseFactsActivities } from '../../activities/release-facts.ts';
+import { createLiveVersionActivities } from '../../activities/live-versions.ts';
+import type { createCheckActivities } from '../../activities/checks.ts';
+import type { LaneState } from '../../domain/lane.ts';
+import type { LedgerEntry } from '../../domain/ledger.ts';
 import type { createTargetActivities } from '../../activities/check-targets.ts';
 import type { createPlacementActivities } from '../../activities/place-artifacts.ts';
 import type { TargetClients } from '../../activities/target-clients.ts';
@@ -29,6 +37,15 @@ export class FakeCloud {
   readFault?: Error | undefined;
   /** How often each candidate has been called. */
   calls: Since<number>[] = [[0, 0]];
+  /** Of the ledger, by number. */
+  readonly pages = new Map<number, LedgerEntry[]>();
+  /** Absent where the server can list workflows, which the time-skipping one cannot. */
+  previousLane?: (() => Promise<LaneState | undefined>) | undefined = async () => undefined;
+  /** What checks answer. */
+  checks: ReturnType<typeof createCheckActivities> = {
+    invokeCheck: async () => ({ status: 'Succeeded' }),
+    postWebhook: async () => ({ status: 'Later' }),
+  };
   readonly stacks: StackResult[] = [];
   stack: () => StackResult | Promise<StackResult> = () => ({
     resources: {},
@@ -89,11 +106,33 @@ export class FakeCloud {
   }
 
   activities(): Activities {
+    const clientsOf = (target: Target) => this.#clientsOf(target);
     return {
       ...this.#targets(),
-      ...createLambdaActivities({ clientsOf: (target) => this.#clientsOf(target) }),
+      ...createLambdaActivities({ clientsOf }),
       ...this.#cloudwatch(),
       ...this.#cloudformation(),
+      ...createLiveVersionActivities({ clientsOf }),
+      ...this.#house(),
+      ...createLaneActivities(),
+      ...(this.previousLane && { previousLane: this.previousLane }),
+      compareRelease: async () => ({ functions: [], configuration: [], unknown: [] }),
+      ...this.checks,
+    };
+  }
+
+  /** S3 is a map; versions are deleted for good. */
+  #house(): House {
+    const { pruneVersions } = createHousekeepingActivities({
+      clientsOf: (target) => this.#clientsOf(target),
+      s3: undefined as never,
+    });
+    return {
+      pruneVersions,
+      pruneArtifacts: async () => ({ deleted: 0, warnings: [] }),
+      storeLedgerPage: async ({ page, entries }) => void this.pages.set(page, entries),
+      readLedgerPages: async ({ from, to }) =>
+        [...this.pages].filter(([page]) => page >= from && page <= to).flatMap(([, entries]) => entries),
     };
   }
 
@@ -171,7 +210,14 @@ export class FakeCloud {
 
 type Targets = ReturnType<typeof createTargetActivities> & ReturnType<typeof createPlacementActivities>;
 type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
+type House = Pick<ReturnType<typeof createHousekeepingActivities>, 'pruneVersions' | 'pruneArtifacts'> &
+  ReturnType<typeof createLedgerPageActivities>;
 type Activities = Targets &
+  House &
+  ReturnType<typeof createCheckActivities> &
+  ReturnType<typeof createLaneActivities> &
+  ReturnType<typeof createLiveVersionActivities> &
+  ReturnType<typeof createReleaseFactsActivities> &
   ReturnType<typeof createLambdaActivities> &
   CloudWatch &
   ReturnType<typeof createCloudFormationActivities>;

@@ -25,7 +25,7 @@ const away = () => {
 const phases: Record<string, () => Promise<Rollout>> = {
   async Stack() {
     world.cloud.stack = stuck;
-    const stack = { name: 'shop', template: fn('checkout').artifact, parameters: {} };
+    const stack = { name: 'shop', template: fn('checkout').artifact!, parameters: {} };
     const rollout = await world.start({ stack });
     await rollout.when(({ phase }) => phase === 'Stack');
     return rollout;

@@ -3,7 +3,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunStatus } from '../../domain/status.ts';
 import { abort, runStatus } from '../../workflows/messages.ts';
-import { run, type RunInput } from '../../workflows/run.ts';
+import { run } from '../../workflows/run.ts';
+import type { RunInput } from '../../workflows/run-state.ts';
 import { deployQueue } from '../../workflows/task-queues.ts';
 import { said, skippedTo, type World } from './time-skipping.ts';
 
@@ -31,7 +32,7 @@ export function runsOf(world: World) {
       handle,
       input,
       status,
-      production: () => world.env.client.workflow.getHandle(`${input.application}/production`),
+      production: () => world.env.client.workflow.getHandle(`${input.application}/production/default`),
       ask: () => said(() => handle.executeUpdate(abort, { args: [{ by: 'ann' }] })),
       ended: () => skippedTo<RunStatus>(world.env, workflowId).catch(statusOf),
       when: async (wanted: (seen: RunStatus) => boolean) => {

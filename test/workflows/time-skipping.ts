@@ -82,7 +82,7 @@ function world(openServer: () => Promise<TestWorkflowEnvironment>) {
     env = await started(openServer);
     const connection = env.nativeConnection;
     const activities = delegates(Object.keys(newCloud().activities()), () => cloud.activities());
-    const source = delegates(['source'], () => builds);
+    const source = delegates(['source', 'commitsSince'], () => builds);
     const build = delegates(['build', 'packageFunctions'], () => builds);
     workers = await Promise.all([
       Worker.create({ connection, taskQueue: deployQueue, workflowBundle, activities }),
@@ -214,13 +214,17 @@ export async function said(update: () => Promise<string>): Promise<string> {
 /** A rollout of `checkout` from 41 to 42, ten percent every ten minutes. */
 function input(change: Partial<RolloutInput> = {}): RolloutInput {
   return {
+    application: 'shop',
     run: 'shop-7',
     environment: 'production',
+    target: { name: 'default' },
     commit: 'c0ffee0',
     functions: [fn('checkout')],
     minInvocations: 0,
     onNoTraffic: 'hold',
     ignoredAlarms: [],
+    variables: {},
+    several: false,
     ...change,
   };
 }

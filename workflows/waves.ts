@@ -1,0 +1,174 @@
+import {
+  ChildWorkflowFailure,
+  condition,
+  getExternalWorkflowHandle,
+  ParentClosePolicy,
+  type SignalDefinition,
+  sleep,
+  startChild,
+} from '@temporalio/workflow';
+import { isGood, type Outcome, type RolloutStatus } from '../domain/status.ts';
+import { abortSignal, conclude, type StopAsk } from './messages.ts';
+import { rollout } from './rollout.ts';
+import { type RolloutInput, unknownRollout } from './rollout-state.ts';
+
+/** What a run asks its lane to roll out. */
+export interface ReleaseInput {
+  /** One per target, wave after wave. */
+  waves: RolloutInput[][];
+  /** The run does checks afterwards, and keeps its turn until they are over. */
+  checks: boolean;
+  keepReleases: number;
+}
+
+/** The rollouts of one environment that are under way together. */
+export interface Waves {
+  lane: string;
+  /** Targets that are through and wait for the others. */
+  passed: Set<string>;
+  /** Set once: every target goes back. */
+  stopped?: Partial<StopAsk>;
+  /** All targets were through. */
+  concluded: boolean;
+  rollouts: Begun[];
+  /** Told whenever a rollout begins or ends. */
+  onChange: (rollout: RolloutStatus) => Promise<void>;
+}
+
+export function newWaves(lane: string, onChange: Waves['onChange']): Waves {
+  return { lane, passed: new Set(), concluded: false, rollouts: [], onChange };
+}
+
+export interface WavesEnded {
+  outcome: Outcome;
+  reason?: string;
+  rollouts: RolloutStatus[];
+}
+
+/**
+ * Wave after wave, the targets of a wave at once. No target ends before all are through: when one goes back, all that
+ * had begun go back.
+ */
+export async function rollOut(waves: Waves, inputs: RolloutInput[][]): Promise<WavesEnded> {
+  const ends: Promise<void>[] = [];
+  for (const wave of inputs) {
+    if (waves.stopped) break;
+    const begun = wave.map((input) => begin(waves, input));
+    ends.push(...begun.map(({ end }) => end));
+    await condition(() => begun.every(({ rollout }) => rollout.ended || waves.passed.has(rollout.status.target)));
+  }
+  if (!waves.stopped && inputs.flat().length > 1) {
+    waves.concluded = true;
+    await signalAll(waves, conclude);
+  }
+  await Promise.all(ends);
+  const rollouts = waves.rollouts.map(({ status }) => status);
+  return { ...outcomeOf(waves, inputs.flat().length), rollouts };
+}
+
+/** Every rollout under way is asked to go back. */
+export async function stopAll(waves: Waves, ask: Partial<StopAsk>): Promise<void> {
+  if (waves.stopped || waves.concluded) return;
+  waves.stopped = ask;
+  await signalAll(waves, abortSignal, ask);
+}
+
+async function signalAll<Args extends unknown[]>(
+  { rollouts }: Waves,
+  signal: SignalDefinition<Args>,
+  ...args: Args
+): Promise<void> {
+  const running = rollouts.filter(({ ended }) => !ended);
+  await Promise.all(
+    running.map(({ status: { workflowId, firstRunId } }) =>
+      // One that has ended meanwhile is past being told.
+      getExternalWorkflowHandle(workflowId, firstRunId).signal(signal, ...args).catch(() => {}),
+    ),
+  );
+}
+
+interface Begun {
+  status: RolloutStatus;
+  ended: boolean;
+}
+
+function begin(waves: Waves, input: RolloutInput): { rollout: Begun; end: Promise<void> } {
+  const workflowId = `${waves.lane}/${input.target.name}`;
+  const rollout: Begun = { status: unknownRollout(workflowId, input), ended: false };
+  waves.rollouts.push(rollout);
+  return { rollout, end: follow(waves, rollout, input) };
+}
+
+async function follow(waves: Waves, rollout: Begun, input: RolloutInput): Promise<void> {
+  rollout.status = await resultOf(waves, rollout, input);
+  rollout.ended = true;
+  const { outcome, reason, environment, target } = rollout.status;
+  await Promise.all([
+    waves.onChange(rollout.status),
+    !isGood(outcome) && stopAll(waves, { sentBackWith: target, why: reason ?? `${environment} ended ${outcome} there` }),
+  ]);
+}
+
+async function resultOf(waves: Waves, rollout: Begun, input: RolloutInput): Promise<RolloutStatus> {
+  const { workflowId } = rollout.status;
+  try {
+    const child = await startRollout(workflowId, input);
+    rollout.status = { ...rollout.status, firstRunId: child.firstExecutionRunId };
+    // Asked to stop while it was being started: it has not heard of it.
+    if (waves.stopped) await child.signal(abortSignal, waves.stopped);
+    await waves.onChange(rollout.status);
+    return await child.result();
+  } catch (error) {
+    if (!(error instanceof ChildWorkflowFailure)) throw error;
+    return settled(workflowId, input);
+  }
+}
+
+/** Terminated, or timed out, from outside: it could not send its traffic back itself. */
+async function settled(workflowId: string, input: RolloutInput): Promise<RolloutStatus> {
+  const settled = await (await startRollout(workflowId, { ...input, settleOnly: true })).result();
+  const sentences = [
+    `The rollout in ${input.environment} was ended from outside.`,
+    settled.reason,
+    ...settled.warnings,
+  ];
+  return { ...settled, reason: sentences.filter(Boolean).join(' ') };
+}
+
+/** The rollout that a lane before this one had begun may still be going back: its place is waited for. */
+async function startRollout(workflowId: string, input: RolloutInput) {
+  for (let waitSeconds = 1; ; waitSeconds = Math.min(waitSeconds * 2, 30)) {
+    try {
+      return await startChild(rollout, {
+        workflowId,
+        args: [input],
+        // A lane that is ended from outside asks its rollouts to go back; none is cut off between two versions.
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      });
+    } catch (error) {
+      if ((error as Error).name !== 'WorkflowExecutionAlreadyStartedError') throw error;
+      await sleep(`${waitSeconds}s`);
+    }
+  }
+}
+
+/** The one that went wrong by itself says why. */
+function outcomeOf({ rollouts, stopped }: Waves, targets: number): Omit<WavesEnded, 'rollouts'> {
+  const statuses = rollouts.map(({ status }) => status);
+  const bad = statuses.filter(({ outcome }) => !isGood(outcome));
+  const cause = bad.find(({ target }) => target === stopped?.sentBackWith) ?? bad[0];
+  if (cause) {
+    const others = bad.filter((each) => each !== cause).map(({ target }) => target);
+    const where = statuses.length > 1 ? `${cause.target}: ` : '';
+    const back = others.length ? ` Sent back with it: ${others.join(', ')}.` : '';
+    return { outcome: cause.outcome, reason: `${where}${cause.reason ?? cause.outcome}${back}` };
+  }
+  if (stopped && rollouts.length < targets) return { outcome: 'aborted', reason: stoppedBy(stopped) };
+  const unchanged = statuses.every(({ outcome }) => outcome === 'unchanged');
+  const { reason } = statuses[0]!;
+  return { outcome: unchanged ? 'unchanged' : 'succeeded', ...(reason && { reason }) };
+}
+
+export function stoppedBy({ by = 'a signal', why }: Partial<StopAsk>): string {
+  return `Aborted by ${by}${why ? `: ${why}` : ''}`;
+}
