@@ -14,6 +14,7 @@ import {
   UpdateAliasCommand,
 } from '@aws-sdk/client-lambda';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startEdge } from '../../local/edge.ts';
@@ -56,9 +57,10 @@ async function functionWithAlias(
   name: string,
   sources: string[],
   weights?: Record<string, number>,
+  client = lambda,
 ): Promise<void> {
-  const [FunctionVersion] = await publishVersions(lambda, name, sources);
-  await lambda.send(
+  const [FunctionVersion] = await publishVersions(client, name, sources);
+  await client.send(
     new CreateAliasCommand({
       FunctionName: name,
       Name: 'live',
@@ -80,9 +82,14 @@ async function invoke(name: string, input: { Qualifier?: string; InvocationType?
   };
 }
 
-async function metric(name: string, stat: string, dimensions: Record<string, string>): Promise<number> {
+async function metric(
+  name: string,
+  stat: string,
+  dimensions: Record<string, string>,
+  client = cloudwatch,
+): Promise<number> {
   const Dimensions = Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value }));
-  const { MetricDataResults } = await cloudwatch.send(
+  const { MetricDataResults } = await client.send(
     new GetMetricDataCommand({
       StartTime: new Date(Date.now() - 600_000),
       EndTime: new Date(Date.now() + 60_000),
@@ -256,6 +263,77 @@ describe('an alarm', () => {
       );
       expect(MetricAlarms?.[0]?.StateValue).toBe('ALARM');
     }, 10_000);
+  });
+});
+
+describe('accounts and regions', () => {
+  /** What a client of this region, with the credentials of a role if one is named, is made with. */
+  async function place(region: string, account?: string) {
+    if (!account) return { ...clientConfig(), region };
+    const { Credentials } = await new STSClient(clientConfig()).send(
+      new AssumeRoleCommand({ RoleArn: `arn:aws:iam::${account}:role/test`, RoleSessionName: 'test' }),
+    );
+    const { AccessKeyId, SecretAccessKey, SessionToken } = Credentials!;
+    const credentials = {
+      accessKeyId: AccessKeyId!,
+      secretAccessKey: SecretAccessKey!,
+      sessionToken: SessionToken!,
+    };
+    return { ...clientConfig(), region, credentials };
+  }
+
+  async function erring(config: ReturnType<typeof clientConfig>, weights: Record<string, number>) {
+    const client = new LambdaClient(config);
+    await functionWithAlias('apart', [says('fine'), FAILS], weights, client);
+    await new CloudWatchClient(config).send(
+      new PutMetricAlarmCommand({
+        AlarmName: 'apart-errors',
+        Namespace: 'AWS/Lambda',
+        MetricName: 'Errors',
+        Dimensions: [
+          { Name: 'FunctionName', Value: 'apart' },
+          { Name: 'Resource', Value: 'apart:live' },
+        ],
+        Statistic: 'Sum',
+        Period: 600,
+        EvaluationPeriods: 1,
+        Threshold: 0,
+        ComparisonOperator: 'GreaterThanThreshold',
+        TreatMissingData: 'notBreaching',
+      }),
+    );
+    return client;
+  }
+
+  async function alarmState(config: ReturnType<typeof clientConfig>): Promise<string | undefined> {
+    const { MetricAlarms } = await new CloudWatchClient(config).send(
+      new DescribeAlarmsCommand({ AlarmNames: ['apart-errors'] }),
+    );
+    return MetricAlarms?.[0]?.StateValue;
+  }
+
+  it('each have their own weights, metrics and alarms of one name', async () => {
+    const failing = [await place('us-west-2'), await place('eu-west-1', '444455556666')];
+    const fine = [await place('eu-west-1'), await place('us-west-2', '444455556666')];
+    const alias = { FunctionName: 'apart', Resource: 'apart:live' };
+    for (const [places, weights, ran] of [
+      [failing, { '2': 1 }, '2'],
+      [fine, {}, '1'],
+    ] as const) {
+      for (const config of places) {
+        const client = await erring(config, weights);
+        const call = new InvokeCommand({ FunctionName: 'apart', Qualifier: 'live' });
+        expect((await client.send(call)).ExecutedVersion).toBe(ran);
+      }
+    }
+    for (const config of [...failing, ...fine]) {
+      const client = new CloudWatchClient(config);
+      await vi.waitFor(async () => expect(await metric('Invocations', 'Sum', alias, client)).toBe(1), 5000);
+    }
+    expect(await Promise.all(failing.map(alarmState))).toEqual(['ALARM', 'ALARM']);
+    expect(await Promise.all(fine.map(alarmState))).toEqual(['OK', 'OK']);
+    for (const config of fine)
+      expect(await metric('Errors', 'Sum', alias, new CloudWatchClient(config))).toBe(0);
   });
 });
 
