@@ -1,14 +1,20 @@
 import type {
   AlarmStatus,
+  CheckStatus,
+  EnvironmentStatus,
   FunctionStatus,
+  GateStatus,
   LifecycleEvent,
   MessageRecord,
+  ReleaseFacts,
   RolloutStatus,
   RunStatus,
   StepStatus,
   WaitingHook,
 } from '../domain/status.ts';
-import { headline, hookCommand } from './render.ts';
+import { headline } from './headline.ts';
+import { placeOf, rolloutsIn } from './places.ts';
+import { hookCommand } from './render.ts';
 import { harmless, span } from './text.ts';
 
 /**
@@ -20,10 +26,7 @@ export function changesBetween(before: RunStatus | undefined, after: RunStatus):
     ...(before ? [] : [started(after)]),
     ...eventChanges(before?.events, after.events),
     ...added(before?.warnings, after.warnings).map((text) => `warning: ${text}`),
-    ...after.rollouts.flatMap((rollout) => {
-      const earlier = before?.rollouts.find(({ workflowId }) => workflowId === rollout.workflowId);
-      return rolloutChanges(earlier, rollout).map((line) => `${rollout.environment}: ${line}`);
-    }),
+    ...after.environments.flatMap((environment) => environmentChanges(environment, before, after)),
     ...ended(before, after),
   ];
   return lines.map((line) => harmless(line).replaceAll('\n', '\n  '));
@@ -39,6 +42,79 @@ function ended(before: RunStatus | undefined, after: RunStatus): string[] {
   if (after.outcome === 'running' || before?.outcome === after.outcome) return [];
   const { icon, state, facts } = headline(after, Date.parse(after.endedAt ?? after.startedAt));
   return [`${icon} ${[`${after.run} ${state}`, ...facts].join(' · ')}`];
+}
+
+/** In the order of a run's way: its turn, the gate, the targets, the checks. */
+function environmentChanges(
+  environment: EnvironmentStatus,
+  before: RunStatus | undefined,
+  after: RunStatus,
+): string[] {
+  const name = environment.environment;
+  const earlier = before?.environments.find((each) => each.environment === name);
+  const under = (place: string, lines: string[]) => lines.map((line) => `${place}: ${line}`);
+  return [
+    ...under(name, waitingChanges(earlier, environment)),
+    ...under(name, gateChanges(earlier?.gate, environment.gate, after.run)),
+    ...rolloutsIn(after, name).flatMap((rollout) => {
+      const known = before?.rollouts.find(({ workflowId }) => workflowId === rollout.workflowId);
+      return under(placeOf(rollout, after), rolloutChanges(known, rollout));
+    }),
+    ...under(
+      name,
+      environment.checks.flatMap((check) => checkChanges(earlier?.checks, check)),
+    ),
+  ];
+}
+
+function waitingChanges(
+  before: EnvironmentStatus | undefined,
+  { state, waiting }: EnvironmentStatus,
+): string[] {
+  if (state !== 'waiting' || !waiting || isSameBesideNumbers(before?.waiting, waiting)) return [];
+  return [`waiting: ${waiting}`];
+}
+
+/** A rejection is told by the run's end. */
+function gateChanges(before: GateStatus | undefined, after: GateStatus | undefined, run: string): string[] {
+  if (!after) return [];
+  const { count, approvals, expiresAt, outcome, facts } = after;
+  const open = !before && outcome === 'waiting';
+  const many = count > 1 ? ` (${count} must)` : '';
+  return [
+    ...(open ? [`waiting for approval${many} until ${expiresAt}: pipeline approve ${run}`] : []),
+    ...(facts && !before?.facts ? [factsLine(facts)] : []),
+    ...approvals.slice(before?.approvals.length ?? 0).map(({ by, why }) => {
+      const number = approvals.findIndex((each) => each.by === by) + 1;
+      return `approved by ${by}${count > 1 ? ` (${number} of ${count})` : ''}${why ? `: ${why}` : ''}`;
+    }),
+  ];
+}
+
+function factsLine({ commitCount, commitsTakenAway, functions, configuration }: ReleaseFacts): string {
+  const changed = functions.filter(({ change }) => change !== 'unchanged').length;
+  const away = commitsTakenAway ? `, takes ${countOf(commitsTakenAway, 'live commit')} away` : '';
+  return `it brings ${countOf(commitCount, 'commit')}${away}, changes ${countOf(changed, 'function')} and ${countOf(configuration.length, 'setting')}`;
+}
+
+function countOf(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+function checkChanges(all: CheckStatus[] = [], after: CheckStatus): string[] {
+  const { name, status, attempt, detail, token, startedAt, endedAt } = after;
+  const before = all.find((each) => each.name === name);
+  const said = detail ? `: ${detail}` : '';
+  const lines: string[] = [];
+  if (status === 'InProgress' && (before?.status !== status || before.attempt !== attempt))
+    lines.push(attempt > 1 ? `check ${name}, attempt ${attempt}${said}` : `check ${name} began`);
+  if (token && token !== before?.token)
+    lines.push(`the check ${name} answers later, or you do: ${hookCommand(token)}`);
+  if (before?.status !== status && (status === 'Succeeded' || status === 'Failed')) {
+    const took = startedAt && endedAt ? ` in ${span(Date.parse(endedAt) - Date.parse(startedAt))}` : '';
+    lines.push(`check ${name} ${status === 'Succeeded' ? 'succeeded' : 'failed'}${took}${said}`);
+  }
+  return lines;
 }
 
 function eventChanges(before: LifecycleEvent[] = [], after: LifecycleEvent[]): string[] {

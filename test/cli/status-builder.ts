@@ -1,4 +1,5 @@
 import type {
+  EnvironmentStatus,
   EventName,
   EventStatus,
   FunctionStatus,
@@ -69,7 +70,31 @@ export function ended(outcome: RolloutStatus['outcome'], more: Partial<RolloutSt
   return rest;
 }
 
+/** An environment as its rollouts have it: under way until they have all ended. */
+export function environment(name: string, rollouts: RolloutStatus[], more: Partial<EnvironmentStatus> = {}) {
+  const running = rollouts.some(({ outcome }) => outcome === 'running');
+  const times = rollouts.flatMap(({ events }) => events);
+  const endedAt = times.findLast((each) => each.endedAt)?.endedAt;
+  return {
+    environment: name,
+    lane: `shop/${name}`,
+    state: running ? 'rolling' : 'ended',
+    checks: [],
+    startedAt: times.find((each) => each.startedAt)?.startedAt ?? at(60),
+    ...(!running && endedAt && { endedAt }),
+    ...more,
+  } satisfies EnvironmentStatus;
+}
+
 export function run(more: Partial<RunStatus> = {}): RunStatus {
+  const { rollouts = [rollout()] } = more;
+  const names = [...new Set(rollouts.map((each) => each.environment))];
+  const environments = names.map((name) =>
+    environment(
+      name,
+      rollouts.filter((each) => each.environment === name),
+    ),
+  );
   return {
     run: 'shop-3f2a1c9',
     application: 'shop',
@@ -83,8 +108,8 @@ export function run(more: Partial<RunStatus> = {}): RunStatus {
       event('Build', 'Succeeded', { detail: '2 functions, 1 unchanged' }),
       event('Package', 'Succeeded', { detail: '2 functions, 1 uploaded' }),
     ],
-    environments: [],
-    rollouts: [rollout()],
+    environments,
+    rollouts,
     warnings: [],
     ...more,
   };
