@@ -63,7 +63,8 @@ async function readValid(dir: string): Promise<Definition> {
   throw new CliError(`The pipeline in ${dir} cannot be read:\n${errors.map(problemLine).join('\n')}`);
 }
 
-async function strategyPlan(text: string): Promise<Plan> {
+/** The plan of a strategy as it is typed: a name, or a custom one as YAML or JSON. Throws a CliError with the mend. */
+export async function strategyPlan(text: string): Promise<Plan> {
   try {
     return planOf(text.trimStart().startsWith('{') ? (await import('yaml')).parse(text) : text);
   } catch (error) {

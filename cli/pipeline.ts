@@ -53,13 +53,19 @@ verb('start [dir]', 'Start a run of a commit', 'pipeline start --commit HEAD')
   )
   .option('--ignore-alarm <name...>', 'go on although this alarm fires; recorded in the status')
   .option('--why <text>', 'why, for the record')
+  .option('--override', 'go on whatever freeze there is; recorded in the history')
+  .option('--unhold', 'free the environments that a rollback has left held, for this is the mend')
   .option('--watch', 'follow the run to its end')
   .addOption(json())
   .action(async (dir = '.', options) => (await import('./runs.ts')).start(dir, options));
 
-verb('status [run]', 'Show a run (default: the latest)', 'pipeline status checkout-3f2a1c9')
+verb(
+  'status [name]',
+  'Show a run (default: the latest), or an environment: what is live there, from its aliases',
+  'pipeline status production',
+)
   .addOption(json())
-  .action(async (run, options) => (await import('./runs.ts')).status(run, options));
+  .action(async (name, options) => (await import('./runs.ts')).status(name, options));
 
 verb(
   'watch [run]',
@@ -75,6 +81,18 @@ verb('list', 'List runs, newest first', 'pipeline list')
   .addOption(json())
   .action(async (options) => (await import('./runs.ts')).list(options));
 
+const why = () => new Option('--why <text>', 'why, for the record');
+
+for (const [name, description] of [
+  ['approve', 'Let a run pass its gate (default: the one run that is at a gate)'],
+  ['reject', 'End a run at its gate; nothing moves'],
+] as const) {
+  verb(`${name} [run]`, description, `pipeline ${name} checkout-3f2a1c9 --comment "…"`)
+    .option('--comment <text>', 'shown in the status and the history')
+    .addOption(json())
+    .action(async (run, options) => (await import('./tell.ts')).decide(name, run, options));
+}
+
 for (const [name, description] of [
   ['promote', 'Skip the rest of the bake'],
   ['pause', 'Hold at the present weight'],
@@ -82,7 +100,7 @@ for (const [name, description] of [
   ['abort', 'Stop, and send all traffic back'],
 ] as const) {
   const command = verb(`${name} [run]`, description, `pipeline ${name} --why "…"`)
-    .option('--why <text>', 'why, for the record')
+    .addOption(why())
     .addOption(json())
     .action(async (run, options) => {
       if (options.direct)
@@ -90,21 +108,64 @@ for (const [name, description] of [
           options.direct === true ? '.' : options.direct,
           options,
         );
-      return (await import('./runs.ts')).message(name, run, options);
+      return (await import('./tell.ts')).message(name, run, options);
     });
-  if (name === 'promote') command.option('--full', 'skip all steps that are left');
+  if (name === 'promote') {
+    command.option('--full', 'skip all steps that are left');
+    command.option('--override', 'go on although the environment is frozen; recorded in the history');
+  }
   if (name === 'abort')
     command.option('--direct [dir]', 'straight through AWS, when Temporal or all workers are away');
 }
 
 verb(
+  'rollback [env]',
+  'Put an environment back to an earlier release, and hold it there; waits until it is there',
+  'pipeline rollback production --to checkout-3f2a1c9 --why "…"',
+)
+  .option('--to <release>', 'its run, or the beginning of its run or commit (default: the last good release)')
+  .option('--strategy <name>', 'how traffic moves: a name, or a custom one as YAML (default: all at once)')
+  .addOption(why())
+  .addOption(json())
+  .action(async (env, options) => (await import('./environments.ts')).goBack(env, options));
+
+verb(
+  'history [env]',
+  'What was live when, by whom, and how it ended; newest first',
+  'pipeline history production',
+)
+  .option('--limit <n>', 'how many', '20')
+  .addOption(json())
+  .action(async (env, options) => (await import('./environments.ts')).history(env, options));
+
+verb(
+  'freeze <env>',
+  'Let no run go on in an environment until then; rollbacks do',
+  'pipeline freeze production --until 4h --why "…"',
+)
+  .requiredOption('--until <when>', 'how long (4h), or a date with or without a time (2026-12-24T18:00)')
+  .addOption(why())
+  .addOption(json())
+  .action(async (env, options) => (await import('./environments.ts')).freezeUntil(env, options));
+
+for (const [name, description] of [
+  ['unfreeze', 'End a freeze'],
+  ['unhold', 'Let runs go on in an environment that a rollback has left held'],
+] as const) {
+  verb(`${name} [env]`, description, `pipeline ${name} production`)
+    .addOption(why())
+    .addOption(json())
+    .action(async (env, options) => (await import('./environments.ts')).free(name, env, options));
+}
+
+verb(
   'hook <token> <status>',
-  'Report for a hook that answers later: Succeeded or Failed',
+  'Report for a hook or a check that answers later: Succeeded or Failed',
   'pipeline hook eyJ3… Succeeded',
 )
   .option('--reason <text>', 'shown in the status')
   .addOption(json())
-  .action(async (token, status, options) => (await import('./runs.ts')).hook(token, status, options));
+  .action(async (token, status, options) => (await import('./tell.ts')).hook(token, status, options));
 
 verb('worker', 'Run a worker: it builds, deploys and watches', 'pipeline worker')
   .addOption(new Option('--only <role>', 'take only this part of the work').choices(['build', 'deploy']))

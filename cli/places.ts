@@ -91,3 +91,8 @@ export function servingIn(rollouts: RolloutStatus[]): string[] {
   if (same.size === 1 && said.length === rollouts.length) return [`${said[0]!.text} in all targets`];
   return said.length > 3 ? [`${said.length} targets`] : said.map(({ target, text }) => `${target}: ${text}`);
 }
+
+/** The lane's own words leave the run's name to whoever shows them. */
+export function namingRun(sentence: string, run: string): string {
+  return sentence.replaceAll('pipeline promote RUN', `pipeline promote ${run}`);
+}

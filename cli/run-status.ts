@@ -1,13 +1,14 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import type { RolloutStatus, RunStatus } from '../domain/status.ts';
-import { rolloutStatus, runStatus } from '../workflows/messages.ts';
+import type { EnvironmentStatus, RolloutStatus, RunStatus } from '../domain/status.ts';
+import { laneStatus, rolloutStatus, runStatus } from '../workflows/messages.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
+import { namingRun } from './places.ts';
 import { CliError } from './print.ts';
 
 /** A query is answered by a worker; without one it would wait for ever. Enough for a dead worker's to go to another. */
 const queryWithinMs = 8_000;
 
-/** A run and its rollouts as one value. Throws a CliError where there is no such run, or no worker to answer. */
+/** A run, its rollouts and what it waits for as one value. Throws a CliError where there is no such run, or no worker to answer. */
 export async function readStatus(client: Client, run: string): Promise<RunStatus> {
   const status = await asked(client, () => client.workflow.getHandle(run).query(runStatus));
   const rollouts = await Promise.all(
@@ -15,7 +16,31 @@ export async function readStatus(client: Client, run: string): Promise<RunStatus
       rollout.outcome === 'running' ? readRollout(client, rollout) : rollout,
     ),
   );
-  return { ...status, rollouts };
+  const environments = await Promise.all(
+    status.environments.map(async (environment) =>
+      environment.state === 'waiting' && status.outcome === 'running'
+        ? { ...environment, waiting: await waitsFor(client, run, environment) }
+        : environment,
+    ),
+  );
+  return { ...status, environments, rollouts };
+}
+
+/** In the lane's own words. */
+async function waitsFor(
+  client: Client,
+  run: string,
+  { lane, environment }: EnvironmentStatus,
+): Promise<string> {
+  try {
+    const { turn, waiting } = await asked(client, () => client.workflow.getHandle(lane).query(laneStatus));
+    if (turn?.run === run) return turn.blocked ? namingRun(turn.blocked, run) : 'its turn has come';
+    const why = waiting.find((each) => each.run === run)?.why;
+    return why ? namingRun(why, turn?.run ?? run) : `${environment}'s lane has not heard of it yet`;
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    return `${environment}'s lane does not run yet`;
+  }
 }
 
 async function readRollout(client: Client, known: RolloutStatus): Promise<RolloutStatus> {
@@ -27,7 +52,8 @@ async function readRollout(client: Client, known: RolloutStatus): Promise<Rollou
   return { ...status, ...(known.firstRunId && { firstRunId: known.firstRunId }) };
 }
 
-async function asked<T>(client: Client, query: () => Promise<T>): Promise<T> {
+/** A query's answer. Throws a CliError where no worker is there to give one. */
+export async function asked<T>(client: Client, query: () => Promise<T>): Promise<T> {
   try {
     return await client.withDeadline(Date.now() + queryWithinMs, query);
   } catch (error) {
@@ -89,7 +115,7 @@ export async function listRuns(client: Client, limit: number): Promise<RunSummar
 
 /** The run that is meant: its id, the beginning of it, or without one the latest. */
 export async function findRun(client: Client, name?: string): Promise<string> {
-  if (name && (await exists(client, name))) return name;
+  if (name && (await isRun(client, name))) return name;
   const runs = await listRuns(client, 500);
   const matching = name ? runs.filter(({ run }) => run.startsWith(name)) : runs.slice(0, 1);
   if (matching.length === 1) return matching[0]!.run;
@@ -102,7 +128,15 @@ export async function findRun(client: Client, name?: string): Promise<string> {
   throw new CliError(`There is no run ${name}. The latest: ${some.join(', ')} (pipeline list shows more).`);
 }
 
-async function exists(client: Client, run: string): Promise<boolean> {
+/** The ids of the runs under way. */
+export async function runningRuns(client: Client): Promise<string[]> {
+  const runs: string[] = [];
+  const query = `WorkflowType = 'run' AND ExecutionStatus = 'Running'`;
+  for await (const { workflowId } of client.workflow.list({ query })) runs.push(workflowId);
+  return runs;
+}
+
+export async function isRun(client: Client, run: string): Promise<boolean> {
   try {
     return (await client.workflow.getHandle(run).describe()).type === 'run';
   } catch (error) {

@@ -1,22 +1,17 @@
-import {
-  type Client,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowUpdateFailedError,
-} from '@temporalio/client';
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { execFile } from 'node:child_process';
-import { userInfo } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { abort, pause, promote, reportHook, resume } from '../workflows/messages.ts';
 import type { run as runWorkflow } from '../workflows/run.ts';
 import type { RunInput } from '../workflows/run-state.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
+import { who } from './ask.ts';
 import { withTemporal } from './connect.ts';
+import { showEnvironment } from './environments.ts';
+import { definitionHere, knownLane } from './lanes.ts';
 import { CliError, print, printJson } from './print.ts';
 import { renderList, renderStatus } from './render.ts';
-import { findRun, listRuns, readStatus, requireWorker } from './run-status.ts';
-
-const messages = { promote, pause, resume, abort };
+import { findRun, isRun, listRuns, readStatus, requireWorker } from './run-status.ts';
 
 interface Json {
   json?: boolean;
@@ -28,6 +23,8 @@ interface StartOptions extends Json {
   source?: string;
   ignoreAlarm?: string[];
   why?: string;
+  override?: boolean;
+  unhold?: boolean;
   watch?: boolean;
 }
 
@@ -72,6 +69,8 @@ async function runInput(dir: string, options: StartOptions): Promise<RunInput> {
     ignoredAlarms: options.ignoreAlarm ?? [],
     ...(options.why && { why: options.why }),
     ...(options.env && { environment: options.env }),
+    ...(options.override && { override: true }),
+    ...(options.unhold && { unhold: true }),
   };
 }
 
@@ -98,10 +97,6 @@ async function git(dir: string, args: string[]): Promise<string> {
   return stdout.trim();
 }
 
-function who(): string {
-  return process.env.SLUICE_USER ?? userInfo().username;
-}
-
 async function startRun(client: Client, input: RunInput): Promise<{ run: string; already: boolean }> {
   const base = `${input.application}-${input.commit.slice(0, 7)}`;
   for (let attempt = 1; ; attempt++) {
@@ -123,11 +118,24 @@ async function startRun(client: Client, input: RunInput): Promise<{ run: string;
   }
 }
 
-/** `pipeline status`. */
+/** `pipeline status`: of a run, or of an environment where that is what the name means. */
 export async function status(name: string | undefined, { json }: Json): Promise<void> {
-  const value = await withTemporal(async (client) => readStatus(client, await findRun(client, name)));
-  if (json) return printJson(value);
-  for (const line of renderStatus(value, Date.now())) print(line);
+  await withTemporal(async (client) => {
+    const lane = name && !(await isRun(client, name)) ? await laneMeant(client, name) : undefined;
+    if (lane) return showEnvironment(client, lane, { ...(json && { json }) });
+    const value = await readStatus(client, await findRun(client, name));
+    if (json) return printJson(value);
+    for (const line of renderStatus(value, Date.now())) print(line);
+  });
+}
+
+async function laneMeant(client: Client, name: string): Promise<string | undefined> {
+  const lane = await knownLane(client, name);
+  if (lane) return lane;
+  const { application, environments = [] } = (await definitionHere()) ?? {};
+  const declared = environments.some((each) => name === each.name || name === `${application}/${each.name}`);
+  if (declared) throw new CliError(`No run has reached ${name} yet. Start one: pipeline start`);
+  return undefined;
 }
 
 /** `pipeline list`. */
@@ -138,80 +146,4 @@ export async function list({ json, limit }: Json & { limit: string }): Promise<v
   const runs = await withTemporal((client) => listRuns(client, count));
   if (json) return printJson(runs);
   for (const line of renderList(runs, Date.now())) print(line);
-}
-
-/** `pipeline promote`, `pause`, `resume`, `abort`: told to the rollout under way, or to the run before it. */
-export async function message(
-  verb: keyof typeof messages,
-  name: string | undefined,
-  { json, why, full }: Json & { why?: string; full?: boolean },
-): Promise<void> {
-  const { run, answer } = await withTemporal((client) => tell(client, verb, name, { why, full })).catch(
-    (error) => {
-      if (verb !== 'abort' || !(error instanceof CliError) || error.exitStatus === 2) throw error;
-      throw new CliError(
-        `${error.message} To send traffic back without it, in the application's folder: pipeline abort --direct`,
-        1,
-      );
-    },
-  );
-  if (json) return printJson({ run, answer });
-  print(`${run} ${answer}`);
-}
-
-async function tell(
-  client: Client,
-  verb: keyof typeof messages,
-  name: string | undefined,
-  { why, full }: { why?: string | undefined; full?: boolean | undefined },
-): Promise<{ run: string; answer: string }> {
-  const run = await findRun(client, name);
-  const { rollouts, outcome, reason, events } = await readStatus(client, run);
-  const rollout = rollouts.find((each) => each.outcome === 'running');
-  if (!rollout && (verb !== 'abort' || outcome !== 'running')) {
-    const now =
-      outcome === 'running'
-        ? `is at ${events.find((e) => e.status === 'InProgress')?.name}`
-        : `has ended (${outcome})`;
-    throw new CliError(
-      `Nothing to ${verb}: ${run} ${now}.${outcome !== 'running' && reason ? ` ${reason}` : ''}`,
-    );
-  }
-  const ask = { by: who(), ...(why && { why }), ...(full && { full }) };
-  const handle = rollout
-    ? client.workflow.getHandle(rollout.workflowId, rollout.firstRunId)
-    : client.workflow.getHandle(run);
-  return { run, answer: await answered(() => handle.executeUpdate(messages[verb], { args: [ask] })) };
-}
-
-/** `pipeline hook`: the report of a hook that answers later. */
-export async function hook(
-  token: string,
-  status: string,
-  { json, reason }: Json & { reason?: string },
-): Promise<void> {
-  const [, workflowId, executionId] = /^(.+):([0-9a-f-]{36})$/.exec(token) ?? [];
-  if (!workflowId || !executionId) {
-    throw new CliError(
-      `${token} is not a hook's token. The hook is given it as LifecycleEventHookExecutionId; pipeline status shows it.`,
-    );
-  }
-  if (status !== 'Succeeded' && status !== 'Failed')
-    throw new CliError(`A hook reports Succeeded or Failed, not ${status}.`);
-  const report = { executionId, status, ...(reason && { reason }) } as const;
-  const answer = await withTemporal((client) =>
-    answered(() => client.workflow.getHandle(workflowId).executeUpdate(reportHook, { args: [report] })),
-  );
-  if (json) return printJson({ answer });
-  print(answer);
-}
-
-/** An update's answer; its rejection becomes the error that is shown. */
-async function answered(update: () => Promise<string>): Promise<string> {
-  try {
-    return await update();
-  } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError) throw new CliError(error.cause?.message ?? error.message);
-    throw error;
-  }
 }
