@@ -22,13 +22,12 @@ import { checkVersions } from './proxies.ts';
 import { now } from './rollout-state.ts';
 import { stopAll, stoppedBy } from './waves.ts';
 
-/** Sets the handlers of everything a lane is asked or told. */
+/** Sets the handlers of everything else that a lane is asked or told. */
 export function takeMessages(self: Lane): void {
   const { state } = self;
   setHandler(laneStatus, () => statusOf(self));
   setHandler(laneState, () => state);
   takeRuns(self);
-  takeFreezes(self);
   setHandler(rollback, (ask) => goBack(self, ask), {
     validator: (ask) => void chosen(self, ask),
   });
@@ -74,7 +73,8 @@ async function stopTurn(self: Lane, ask: Ask): Promise<void> {
   delete self.state.turn;
 }
 
-function takeFreezes(self: Lane): void {
+/** Freezes, and what frees: they need nothing of what an earlier lane knew. */
+export function takeFreezes(self: Lane): void {
   const { state } = self;
   const { environment } = state;
   const refuse = (sentence: string) => {

@@ -28,7 +28,7 @@ import {
 } from '../domain/ledger.ts';
 import { isGood, type RolloutStatus } from '../domain/status.ts';
 import { reasonOf } from './failure.ts';
-import { takeMessages } from './lane-messages.ts';
+import { takeFreezes, takeMessages } from './lane-messages.ts';
 import { type Lane, type Rollback, tell } from './lane-state.ts';
 import { isUnderWay, openFreeze, previousLane, pruneArtifacts, pruneVersions, storeLedgerPage } from './proxies.ts';
 import { now, type RolloutInput } from './rollout-state.ts';
@@ -53,8 +53,11 @@ const lookAfterSeconds = 60;
  */
 export async function lane(input: LaneInput): Promise<never> {
   const { application, environment } = input;
-  const state = input.carried ?? (await takenUp(input));
+  const state = input.carried ?? (newLane(application, environment) as LaneState<ReleaseInput>);
   const self: Lane = { id: workflowInfo().workflowId, state, rollbacks: [], changes: 0 };
+  // Before the first wait: an update that finds no handler is refused, and a freeze may be what starts a lane.
+  takeFreezes(self);
+  if (!input.carried) Object.assign(state, await takenUp(input), state.freeze && { freeze: state.freeze });
   takeMessages(self);
   if (!input.carried) await afterAnEndFromOutside(self);
   while (workflowInfo().historyLength < eventsMax && !workflowInfo().continueAsNewSuggested) await goOn(self);
@@ -64,13 +67,12 @@ export async function lane(input: LaneInput): Promise<never> {
   return continueAsNew<typeof lane>({ ...input, carried: state });
 }
 
-/** A new lane; or what was known by one that was ended from outside. */
-async function takenUp({ application, environment }: LaneInput): Promise<LaneState<ReleaseInput>> {
-  const state = newLane(application, environment) as LaneState<ReleaseInput>;
+/** What was known by a lane that was ended from outside. */
+async function takenUp({ application, environment }: LaneInput): Promise<Partial<LaneState<ReleaseInput>>> {
   try {
-    return { ...state, ...((await previousLane({ application, environment })) as typeof state | undefined) };
+    return ((await previousLane({ application, environment })) as LaneState<ReleaseInput> | undefined) ?? {};
   } catch (error) {
-    return { ...state, trouble: `The ledger of the lane before this one could not be read: ${reasonOf(error)}` };
+    return { trouble: `The ledger of the lane before this one could not be read: ${reasonOf(error)}` };
   }
 }
 
