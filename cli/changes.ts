@@ -91,10 +91,14 @@ function gateChanges(before: GateStatus | undefined, after: GateStatus | undefin
   ];
 }
 
-function factsLine({ commitCount, commitsTakenAway, functions, configuration }: ReleaseFacts): string {
+function factsLine(facts: ReleaseFacts): string {
+  const { liveCommit, commitCount, commitsTakenAway, functions, configuration } = facts;
   const changed = functions.filter(({ change }) => change !== 'unchanged').length;
   const away = commitsTakenAway ? `, takes ${countOf(commitsTakenAway, 'live commit')} away` : '';
-  return `it brings ${countOf(commitCount, 'commit')}${away}, changes ${countOf(changed, 'function')} and ${countOf(configuration.length, 'setting')}`;
+  const brings = liveCommit
+    ? `it brings ${countOf(commitCount, 'commit')}${away}`
+    : 'no commit is known to be live there; it';
+  return `${brings}${liveCommit ? ',' : ''} changes ${countOf(changed, 'function')} and ${countOf(configuration.length, 'setting')}`;
 }
 
 function countOf(count: number, what: string): string {

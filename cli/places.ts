@@ -82,11 +82,12 @@ function liveOn({ stableVersion = '', candidateVersion = '', weightPercent }: Fu
 
 /** Of several targets: one sentence for each as long as they are few. */
 export function servingIn(rollouts: RolloutStatus[]): string[] {
+  const several = rollouts.length > 1;
   const said = rollouts.flatMap((each) => {
-    const text = serving(each) ?? each.reason;
+    const text = (several && each.outcome === 'unchanged' ? 'unchanged' : serving(each)) ?? each.reason;
     return text ? [{ target: each.target, text }] : [];
   });
-  if (rollouts.length === 1) return said.map(({ text }) => text);
+  if (!several) return said.map(({ text }) => text);
   const same = new Set(said.map(({ text }) => text));
   if (same.size === 1 && said.length === rollouts.length) return [`${said[0]!.text} in all targets`];
   return said.length > 3 ? [`${said.length} targets`] : said.map(({ target, text }) => `${target}: ${text}`);

@@ -31,7 +31,7 @@ export function gateLines(status: RunStatus, nowMs: number, screen: Screen): str
 function whoLines(gate: GateStatus, nowMs: number, screen: Screen): string[] {
   const { by, count, openedAt, approvals } = gate;
   const who = by ? by.join(', ') : 'anyone';
-  const many = count > 1 ? `${count} of ` : '';
+  const many = count > 1 ? ` (${count} different people must)` : '';
   const open = [
     `${countOf(gate) ?? 'not yet'} approved`,
     `open for ${since(openedAt, nowMs)}`,
@@ -47,7 +47,7 @@ function whoLines(gate: GateStatus, nowMs: number, screen: Screen): string[] {
         2,
       ),
     ),
-    ...indented(`may approve: ${many}${who}`, screen),
+    ...indented(`may approve: ${who}${many}`, screen),
   ];
 }
 
