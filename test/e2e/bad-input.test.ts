@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Application, createApplication, handler, hookHandler, template } from './application.ts';
 import { type Harness, startHarness } from './harness.ts';
 
@@ -18,6 +18,8 @@ beforeAll(async () => {
   harness = await startHarness();
   app = createApplication('shop');
 });
+
+afterEach((test) => harness.explain(test));
 
 afterAll(async () => {
   await harness?.stop();

@@ -1,6 +1,6 @@
 import { CreateFunctionCommand, ListVersionsByFunctionCommand } from '@aws-sdk/client-lambda';
 import { zipSync } from 'fflate';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { type Application, createApplication, handler, hookHandler, template } from './application.ts';
 import { type Harness, startHarness } from './harness.ts';
 
@@ -17,6 +17,8 @@ beforeAll(async () => {
   harness = await startHarness();
   await harness.startWorker();
 });
+
+afterEach((test) => harness.explain(test));
 
 afterAll(async () => {
   await harness?.stop();

@@ -1,6 +1,5 @@
 import { UpdateAliasCommand } from '@aws-sdk/client-lambda';
-import { once } from 'node:events';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Application, createApplication, handler, template } from './application.ts';
 import { type Harness, startHarness } from './harness.ts';
 
@@ -27,6 +26,8 @@ beforeAll(async () => {
 beforeEach(async () => {
   stable = (await harness.alias(name)).version;
 });
+
+afterEach((test) => harness.explain(test));
 
 afterAll(async () => {
   await harness?.stop();
@@ -105,8 +106,7 @@ describe('a rollout in its bake', () => {
 
   it('ends as it would have when its worker is killed', async () => {
     const run = await bakingRun();
-    harness.workers.at(-1)!.kill('SIGKILL');
-    await once(harness.workers.at(-1)!, 'close');
+    await harness.killWorker();
     await harness.startWorker();
     expect((await harness.status(run)).rollouts[0]!.functions[0]).toMatchObject({ weightPercent: 10 });
     await harness.pipeline(['promote', run]);
@@ -116,8 +116,7 @@ describe('a rollout in its bake', () => {
 
   it('is sent back straight through AWS while no worker runs, and stays there', async () => {
     const run = await bakingRun();
-    harness.workers.at(-1)!.kill('SIGKILL');
-    await once(harness.workers.at(-1)!, 'close');
+    await harness.killWorker();
     const answer = await harness.pipeline(['abort', '--direct'], app.folder);
     expect(answer).toMatchObject({
       exitStatus: 0,
@@ -136,8 +135,7 @@ describe('a rollout in its bake', () => {
 
   it('goes back on a breach although the worker that watched was killed', async () => {
     const run = await bakingRun();
-    harness.workers.at(-1)!.kill('SIGKILL');
-    await once(harness.workers.at(-1)!, 'close');
+    await harness.killWorker();
     await harness.breach('shop-Checkout-errors');
     await harness.startWorker();
     expect(await harness.ended(run)).toMatchObject({ outcome: 'rolledBack' });

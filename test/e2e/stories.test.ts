@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Application, createApplication, handler, hookHandler, template } from './application.ts';
 import { type Harness, startHarness } from './harness.ts';
 
@@ -21,6 +21,8 @@ beforeAll(async () => {
     'src/check/app.ts': hookHandler(`{ status: 'Succeeded' }`),
   });
 });
+
+afterEach((test) => harness.explain(test));
 
 afterAll(async () => {
   await harness?.stop();

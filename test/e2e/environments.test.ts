@@ -1,0 +1,200 @@
+import { DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
+import { DeleteFunctionCommand, UpdateAliasCommand } from '@aws-sdk/client-lambda';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { RunStatus } from '../../domain/status.ts';
+import { type Application, createApplication, handler, template } from './application.ts';
+import { type Harness, type Place, startHarness } from './harness.ts';
+
+/* Staging, then production in two regions and two accounts, release after release, as a team would live it. */
+
+let harness: Harness;
+let app: Application;
+/** The two targets of production. */
+let places: { 'eu-west-1': Place; 'us-east-1': Place };
+
+const name = 'shop-Checkout';
+const otherAccount = '444455556666';
+const role = `arn:aws:iam::${otherAccount}:role/deploy`;
+const pipelineFile = (roleArn = role) => `strategy: AllAtOnce
+environments:
+  staging:
+    stack: shop-staging
+    checks: [{ name: smoke, command: node smoke.mjs }]
+  production:
+    stack: shop
+    strategy: { canary: { percent: 50, bake: 3s } }
+    approval: required
+    targets:
+      - { region: eu-west-1 }
+      - { region: us-east-1, roleArn: '${roleArn}' }
+    waves: [[eu-west-1], [us-east-1]]
+`;
+
+/** Tells whether it runs for staging at the commit it was asked for, and what the commit itself says. */
+const smoke = `import { readFileSync } from 'node:fs';
+const { SLUICE_ENVIRONMENT: environment } = process.env;
+process.exit(environment === 'staging' ? Number(readFileSync('smoke-status', 'utf8')) : 2);
+`;
+
+beforeAll(async () => {
+  harness = await startHarness();
+  await harness.startWorker();
+  places = {
+    'eu-west-1': await harness.at({ region: 'eu-west-1' }),
+    'us-east-1': await harness.at({ region: 'us-east-1', roleArn: role }),
+  };
+  app = createApplication('shop');
+  app.commit({
+    // An alarm that sees no more of a test than its last seconds.
+    'template.yaml': template({ functions: ['Checkout'], alarm: true }).replace('Period: 60', 'Period: 10'),
+    'pipeline.yaml': pipelineFile(),
+    'smoke.mjs': smoke,
+    'smoke-status': '0',
+    'src/checkout/app.ts': handler('one'),
+  });
+});
+
+afterEach((test) => harness.explain(test));
+
+afterAll(async () => {
+  await harness?.stop();
+  app?.remove();
+});
+
+/** Both targets' aliases, as clients of that region and account see them. */
+async function live() {
+  const [eu, us] = await Promise.all([places['eu-west-1'].alias(name), places['us-east-1'].alias(name)]);
+  return { 'eu-west-1': eu, 'us-east-1': us };
+}
+
+const wholly = (version: string) => ({ version, weights: {}, description: '' });
+const bothOn = (version: string) => ({ 'eu-west-1': wholly(version), 'us-east-1': wholly(version) });
+
+function gateOf({ environments }: RunStatus) {
+  return environments.find(({ environment }) => environment === 'production')?.gate;
+}
+
+async function atGate(run: string): Promise<RunStatus> {
+  return harness.until(
+    run,
+    (status) => gateOf(status)?.outcome === 'waiting' && Boolean(gateOf(status)?.facts),
+  );
+}
+
+/** As any Temporal client can. */
+async function approve(run: string): Promise<void> {
+  await harness.temporalCommand('workflow', 'signal', '--name', 'approve', '--workflow-id', run);
+}
+
+/** A release of production alone, approved; its status at the end. */
+async function release(text: string): Promise<RunStatus> {
+  app.commit({ 'src/checkout/app.ts': handler(text) }, text);
+  const run = await harness.start(app.folder, '--env', 'production');
+  await atGate(run);
+  await approve(run);
+  return harness.ended(run);
+}
+
+const rolledOut: string[] = [];
+
+describe('staging, then production in two regions and accounts', () => {
+  it('goes through staging, its check and the gate, and is live in both', async () => {
+    const run = await harness.start(app.folder);
+    const waiting = await atGate(run);
+    expect(waiting).toMatchObject({
+      outcome: 'running',
+      environments: [
+        { environment: 'staging', state: 'ended', checks: [{ name: 'smoke', status: 'Succeeded' }] },
+        { environment: 'production', state: 'gate', gate: { count: 1, approvals: [] } },
+      ],
+      rollouts: [{ environment: 'staging', outcome: 'succeeded' }],
+    });
+    expect(gateOf(waiting)!.facts).toMatchObject({ functions: [{ change: 'first' }] });
+    await approve(run);
+    expect(await harness.ended(run)).toMatchObject({
+      outcome: 'succeeded',
+      rollouts: [
+        { environment: 'staging', target: 'default', outcome: 'succeeded' },
+        { environment: 'production', target: 'eu-west-1', outcome: 'succeeded' },
+        { environment: 'production', target: 'us-east-1', outcome: 'succeeded' },
+      ],
+    });
+    expect(await live()).toEqual(bothOn('1'));
+    rolledOut.push(run);
+  });
+
+  it('stays in staging when the check there fails', async () => {
+    app.commit({ 'smoke-status': '1', 'src/checkout/app.ts': handler('smoking') });
+    const status = await harness.ended(await harness.start(app.folder));
+    expect(status).toMatchObject({
+      outcome: 'failed',
+      reason: expect.stringContaining('The check smoke of staging failed'),
+      environments: [{ environment: 'staging', checks: [{ status: 'Failed' }] }],
+    });
+    expect(status.environments).toHaveLength(1);
+    expect(await live()).toEqual(bothOn('1'));
+    expect(await harness.alias('shop-staging-Checkout')).toEqual(wholly('2'));
+  });
+
+  it('shows an approver what a second release would change', async () => {
+    app.commit({ 'smoke-status': '0', 'src/checkout/app.ts': handler('two') }, 'Two');
+    const commit = app.commit(
+      {
+        'template.yaml': template({ functions: ['Checkout'], alarm: true })
+          .replace('Period: 60', 'Period: 10')
+          .replace('Timeout: 10', 'Timeout: 11'),
+      },
+      'More time',
+    );
+    const run = await harness.start(app.folder);
+    const gate = gateOf(await atGate(run))!;
+    const [first] = rolledOut;
+    const { commit: liveCommit } = await harness.status(first!);
+    expect(gate.facts).toMatchObject({
+      liveCommit: liveCommit.sha,
+      commits: [
+        { sha: commit, subject: 'More time', author: 'Ada' },
+        { subject: 'Two' },
+        { subject: 'change' },
+      ],
+      commitCount: 3,
+      commitsTakenAway: 0,
+      functions: [{ logicalId: 'Checkout', change: 'changed' }],
+      configuration: [expect.stringContaining('Timeout: 10 → 11')],
+      unknown: [],
+    });
+    expect(await live()).toEqual(bothOn('1'));
+    await approve(run);
+    expect(await harness.ended(run)).toMatchObject({ outcome: 'succeeded' });
+    expect(await live()).toEqual(bothOn('2'));
+    rolledOut.push(run);
+  });
+
+  it('sends back the first wave on a breach in the second', async () => {
+    app.commit({ 'src/checkout/app.ts': handler('three', 'bob') }, 'Three');
+    const run = await harness.start(app.folder, '--env', 'production');
+    await atGate(run);
+    await approve(run);
+    await harness.until(run, ({ rollouts }) => rollouts[1]?.functions[0]?.weightPercent === 50);
+    // Wholly on the candidate, and marked: it waits for the other target.
+    expect(await places['eu-west-1'].alias(name)).toMatchObject({ version: '3', weights: {} });
+    let failed = 0;
+    while (failed === 0) failed += (await places['us-east-1'].invoke(name, 'bob')).failed ? 1 : 0;
+    const status = await harness.ended(run);
+    expect(status).toMatchObject({
+      outcome: 'rolledBack',
+      reason: expect.stringMatching(
+        /^us-east-1: Alarm shop-Checkout-errors .*Sent back with it: eu-west-1\.$/,
+      ),
+      rollouts: [
+        { target: 'eu-west-1', outcome: 'rolledBack' },
+        { target: 'us-east-1', outcome: 'rolledBack' },
+      ],
+    });
+    expect(await live()).toEqual(bothOn('2'));
+    const { MetricAlarms: [alarm] = [] } = await places['eu-west-1'].cloudwatch.send(
+      new DescribeAlarmsCommand({ AlarmNames: [`${name}-errors`] }),
+    );
+    expect(alarm?.StateValue).not.toBe('ALARM');
+  });
+});
