@@ -15,11 +15,18 @@ import { now, type RolloutInput } from './rollout-state.ts';
 import type { Built, RunInput, RunState, Stage } from './run-state.ts';
 import type { ReleaseInput } from './waves.ts';
 
+/** Who ends a run that was cancelled rather than asked to abort. */
+export const cancelledInTemporal = { by: 'Temporal', why: 'the run was cancelled' };
+
 /**
  * A run's way through one environment: its turn in the lane, the gate, the lane's rollouts, the checks. Throws when it
  * ends here, with the run's outcome set; the lane is then free, and whatever had begun has gone back.
  */
-export async function goThrough(state: RunState, environment: EnvironmentDefinition, built: Built): Promise<void> {
+export async function goThrough(
+  state: RunState,
+  environment: EnvironmentDefinition,
+  built: Built,
+): Promise<void> {
   const release = releaseOf(state.input, environment, built);
   const stage = enterStage(state, environment, release);
   try {
@@ -77,7 +84,11 @@ interface Gated {
   release: ReleaseInput;
 }
 
-async function approvals(state: RunState, stage: Stage, { environment, built, release }: Gated): Promise<void> {
+async function approvals(
+  state: RunState,
+  stage: Stage,
+  { environment, built, release }: Gated,
+): Promise<void> {
   await heard(stage, () => stage.turn !== undefined || stage.ended !== undefined);
   if (stage.ended) return;
   const approvedBy = await passGate(state, stage, environment, built).catch((error: unknown) => {
@@ -98,7 +109,11 @@ async function approvals(state: RunState, stage: Stage, { environment, built, re
  * often; a lane that does know passes it over.
  */
 async function heard(stage: Stage, wanted: () => boolean): Promise<void> {
-  for (let waitSeconds = 60; !(await condition(wanted, `${waitSeconds}s`)); waitSeconds = Math.min(waitSeconds * 2, 3_600))
+  for (
+    let waitSeconds = 60;
+    !(await condition(wanted, `${waitSeconds}s`));
+    waitSeconds = Math.min(waitSeconds * 2, 3_600)
+  )
     await enterLane(placeOf(stage));
 }
 
@@ -106,11 +121,19 @@ function failUnlessGood({ status }: RunState, { ended, status: { environment } }
   const { outcome, reason } = ended!;
   if (isGood(outcome)) return;
   status.outcome = outcome;
-  throw ApplicationFailure.nonRetryable(reason ?? `The rollout in ${environment} ended ${outcome}.`, 'RolloutFailed');
+  throw ApplicationFailure.nonRetryable(
+    reason ?? `The rollout in ${environment} ended ${outcome}.`,
+    'RolloutFailed',
+  );
 }
 
 /** The lane stays this run's until its checks are over: they are of this release. */
-async function check(state: RunState, stage: Stage, environment: EnvironmentDefinition, built: Built): Promise<void> {
+async function check(
+  state: RunState,
+  stage: Stage,
+  environment: EnvironmentDefinition,
+  built: Built,
+): Promise<void> {
   if (environment.checks.length === 0) return;
   const { input, status, reports } = state;
   const { application, source, folder, commit } = input;
@@ -124,7 +147,9 @@ async function check(state: RunState, stage: Stage, environment: EnvironmentDefi
     environment,
     deploy: built.definition.deploy,
     functionNames: Object.fromEntries(
-      built.definition.functions.flatMap(({ logicalId, functionName }) => (functionName ? [[logicalId, functionName]] : [])),
+      built.definition.functions.flatMap(({ logicalId, functionName }) =>
+        functionName ? [[logicalId, functionName]] : [],
+      ),
     ),
     target: environment.waves[0]![0]!,
     checks: stage.status.checks,
@@ -139,7 +164,7 @@ async function leaveEarly(state: RunState, stage: Stage): Promise<void> {
   const { status } = state;
   const over = stage.ended && stage.status.state !== 'checking';
   if (over) return;
-  await tellLane(stage, { ask: { by: 'Temporal', why: 'the run was cancelled' } });
+  await tellLane(stage, { ask: cancelledInTemporal });
   if (!stage.rolling || stage.ended) return;
   await heard(stage, () => stage.ended !== undefined);
   const { outcome, reason } = stage.ended!;
@@ -150,13 +175,17 @@ async function leaveEarly(state: RunState, stage: Stage): Promise<void> {
 
 async function tellLane(stage: Stage, more: object): Promise<void> {
   // One that is gone has nothing to free.
-  await getExternalWorkflowHandle(stage.status.lane).signal(leave, { run: stage.entry.run, ...more }).catch(() => {});
+  await getExternalWorkflowHandle(stage.status.lane)
+    .signal(leave, { run: stage.entry.run, ...more })
+    .catch(() => {});
 }
 
 function releaseOf(input: RunInput, environment: EnvironmentDefinition, built: Built): ReleaseInput {
   const several = environment.waves.flat().length > 1;
   return {
-    waves: environment.waves.map((wave) => wave.map((target) => rolloutInput(input, environment, target, several, built))),
+    waves: environment.waves.map((wave) =>
+      wave.map((target) => rolloutInput(input, environment, target, several, built)),
+    ),
     checks: environment.checks.length > 0,
     keepReleases: environment.keepReleases,
   };
@@ -176,7 +205,9 @@ function rolloutInput(
     environment: environment.name,
     target,
     commit: input.commit,
-    ...(template && { stack: { name: stack, template, parameters: { ...parameters, ...target.parameters } } }),
+    ...(template && {
+      stack: { name: stack, template, parameters: { ...parameters, ...target.parameters } },
+    }),
     functions: definition.functions.map(({ logicalId, functionName, alias }) => {
       const shift = environment.shifts[logicalId];
       return {

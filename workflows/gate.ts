@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancellationScope, condition } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { ApprovalRule, EnvironmentDefinition } from '../domain/definition.ts';
 import { formatDuration } from '../domain/duration.ts';
 import type { GateStatus, ReleaseFacts } from '../domain/status.ts';
@@ -68,9 +68,7 @@ async function factsOf(
   const target = environment.waves[0]![0]!;
   const liveCommit = turn?.live?.commit?.sha;
   const [log, comparison] = await Promise.allSettled([
-    liveCommit
-      ? commitsSince({ source: input.source, from: liveCommit, to: input.commit })
-      : undefined,
+    liveCommit ? commitsSince({ source: input.source, from: liveCommit, to: input.commit }) : undefined,
     compareRelease({
       target,
       ...(definition.deploy === 'stack' && { stack: environment.stack }),
@@ -84,7 +82,8 @@ async function factsOf(
       })),
     }),
   ]);
-  const unknown = [log, comparison].flatMap((each) => (each.status === 'rejected' ? reasonOf(each.reason) : []));
+  const failures = [log, comparison].flatMap((each) => (each.status === 'rejected' ? each.reason : []));
+  if (failures.some(isCancellation)) throw failures.find(isCancellation);
   const compared = comparison.status === 'fulfilled' ? comparison.value : undefined;
   return {
     ...(liveCommit && { liveCommit }),
@@ -94,7 +93,7 @@ async function factsOf(
     ...(log.status === 'fulfilled' && log.value),
     functions: compared?.functions ?? [],
     configuration: compared?.configuration ?? [],
-    unknown: [...unknown, ...(compared?.unknown ?? [])],
+    unknown: [...failures.map(reasonOf), ...(compared?.unknown ?? [])],
   };
 }
 
@@ -110,7 +109,10 @@ export function refuseGate({ status, stage }: RunState, verb: string): GateStatu
         : stage
           ? `it is ${stage.status.state} in ${stage.status.environment}`
           : `it is at ${status.events.find((event) => event.status === 'InProgress')?.name ?? 'Source'}`;
-  throw ApplicationFailure.nonRetryable(`Nothing to ${verb}: ${status.run} is at no gate, ${where}.`, 'NothingTo');
+  throw ApplicationFailure.nonRetryable(
+    `Nothing to ${verb}: ${status.run} is at no gate, ${where}.`,
+    'NothingTo',
+  );
 }
 
 export function refuseApproval(state: RunState, { by = 'a signal' }: Partial<GateAsk>): void {
@@ -120,12 +122,17 @@ export function refuseApproval(state: RunState, { by = 'a signal' }: Partial<Gat
   };
   const { environment } = state.stage!.status;
   if (gate.by && !gate.by.includes(by))
-    who(`${by} may not approve ${environment}: pipeline.yaml lists ${gate.by.join(', ')}. It was not approved.`);
+    who(
+      `${by} may not approve ${environment}: pipeline.yaml lists ${gate.by.join(', ')}. It was not approved.`,
+    );
   if (gate.approvals.some((approval) => approval.by === by))
     who(`${by} has approved ${environment} already; ${gate.count} different people must.`);
 }
 
-export function approveGate(state: RunState, { by = 'a signal', why, comment = why }: Partial<GateAsk>): string {
+export function approveGate(
+  state: RunState,
+  { by = 'a signal', why, comment = why }: Partial<GateAsk>,
+): string {
   const { gate, status } = state.stage!;
   const { approvals, count } = gate!;
   approvals.push({ verb: 'approve', by, ...(comment && { why: comment }), at: now() });
@@ -135,7 +142,10 @@ export function approveGate(state: RunState, { by = 'a signal', why, comment = w
   return `approved: the rollout in ${status.environment} begins`;
 }
 
-export function rejectGate(state: RunState, { by = 'a signal', why, comment = why }: Partial<GateAsk>): string {
+export function rejectGate(
+  state: RunState,
+  { by = 'a signal', why, comment = why }: Partial<GateAsk>,
+): string {
   const gate = refuseGate(state, 'reject');
   gate.outcome = 'rejected';
   gate.reason = `Rejected by ${by}${comment ? `: ${comment}` : ''}`;

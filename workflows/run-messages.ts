@@ -33,8 +33,13 @@ export function takeMessages(state: RunState): void {
   });
   setHandler(abortSignal, async (ask) => void (await doAbort(state, ask)));
 
-  setHandler(approve, (ask) => approveGate(state, ask), { validator: (ask) => refuseApproval(state, ask) });
-  setHandler(reject, (ask) => rejectGate(state, ask), { validator: (_ask) => void refuseGate(state, 'reject') });
+  // Any Temporal client can send a message without its argument.
+  setHandler(approve, (ask) => approveGate(state, ask ?? {}), {
+    validator: (ask) => refuseApproval(state, ask ?? {}),
+  });
+  setHandler(reject, (ask) => rejectGate(state, ask ?? {}), {
+    validator: (_ask) => void refuseGate(state, 'reject'),
+  });
   // A signal gets no answer: what was wrong with one is a warning in the status.
   const taken = (act: () => unknown) => {
     try {

@@ -1,12 +1,20 @@
-import { allHandlersFinished, ApplicationFailure, CancellationScope, condition, upsertMemo } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  upsertMemo,
+} from '@temporalio/workflow';
 import type { BuildResult } from '../activities/contract.ts';
 import { isGood, type RunStatus } from '../domain/status.ts';
-import { goThrough } from './environment.ts';
+import { cancelledInTemporal, goThrough } from './environment.ts';
 import { lostWorker, reasonOf } from './failure.ts';
 import { checkTargets, onBuildWorker, source } from './proxies.ts';
 import { begin, end, endAll, now } from './rollout-state.ts';
 import { takeMessages } from './run-messages.ts';
 import { type Built, newRun, type RunInput, type RunState } from './run-state.ts';
+import { stoppedBy } from './waves.ts';
 
 /** One commit through the pipeline: source, build, package, then environment after environment. */
 export async function run(input: RunInput): Promise<RunStatus> {
@@ -17,8 +25,9 @@ export async function run(input: RunInput): Promise<RunStatus> {
     await state.forward.run(() => release(state));
     if (status.outcome === 'running') status.outcome = 'succeeded';
   } catch (error) {
-    if (status.outcome === 'running') status.outcome = 'failed';
-    status.reason ??= reasonOf(error);
+    const cancelled = isCancellation(error);
+    if (status.outcome === 'running') status.outcome = cancelled ? 'aborted' : 'failed';
+    status.reason ??= cancelled ? stoppedBy(cancelledInTemporal) : reasonOf(error);
   }
   endAll(status.events);
   status.endedAt = now();
