@@ -36,7 +36,7 @@ export class FakeBuild {
     uploaded: 1,
   });
 
-  readonly commitsSince: ReturnType<typeof createGitActivities>['commitsSince'] = async ({ to }) => ({
+  commitsSince: ReturnType<typeof createGitActivities>['commitsSince'] = async ({ to }) => ({
     commits: [{ sha: to, author: 'Ada', subject: 'Fix totals' }],
     commitCount: 1,
     commitsTakenAway: 0,

@@ -32,6 +32,7 @@ export class FakeCloud {
   readonly #lambdas = new Map<string, FakeLambda>();
   /** Names of the targets whose role cannot be assumed. */
   readonly closed = new Set<string>();
+  /** By name; `<target>/<name>` where it is one target's alone. */
   readonly alarms = new Map<string, Since<AlarmState['state']>[]>();
   /** What readAlarms throws, as if its time were over. */
   readFault?: Error | undefined;
@@ -46,6 +47,12 @@ export class FakeCloud {
     invokeCheck: async () => ({ status: 'Succeeded' }),
     postWebhook: async () => ({ status: 'Later' }),
   };
+  /** What is found for an approver. */
+  compareRelease: ReturnType<typeof createReleaseFactsActivities>['compareRelease'] = async () => ({
+    functions: [],
+    configuration: [],
+    unknown: [],
+  });
   readonly stacks: StackResult[] = [];
   stack: () => StackResult | Promise<StackResult> = () => ({
     resources: {},
@@ -116,7 +123,7 @@ export class FakeCloud {
       ...this.#house(),
       ...createLaneActivities(),
       ...(this.previousLane && { previousLane: this.previousLane }),
-      compareRelease: async () => ({ functions: [], configuration: [], unknown: [] }),
+      compareRelease: this.compareRelease,
       ...this.checks,
     };
   }
@@ -155,34 +162,37 @@ export class FakeCloud {
     };
   }
 
-  async #seen(names: string[]): Promise<AlarmState[]> {
+  #alarm(target: Target, name: string): Since<AlarmState['state']>[] {
+    return this.alarms.get(`${target.name}/${name}`) ?? this.alarms.get(name)!;
+  }
+
+  async #seen(target: Target, names: string[]): Promise<AlarmState[]> {
     const minute = await this.minute();
     return names.map((name) => ({
       name,
-      state: at(this.alarms.get(name)!, minute),
+      state: at(this.#alarm(target, name), minute),
       reason: `at minute ${Math.round(minute)}.`,
     }));
   }
 
   #cloudwatch(): CloudWatch {
-    const seen = (names: string[]) => this.#seen(names);
     return {
-      checkAlarms: async ({ alarms, ignored }) => {
-        const states = await seen(alarms);
+      checkAlarms: async ({ target, alarms, ignored }) => {
+        const states = await this.#seen(target, alarms);
         const breach = findBreach(states, ignored);
         return {
           alarms: states.map((each) => ({ ...each, neverOk: each.state === 'INSUFFICIENT_DATA' })),
           ...(breach && { breach }),
         };
       },
-      readAlarms: async ({ alarms }) => {
+      readAlarms: async ({ target, alarms }) => {
         if (this.readFault) throw this.readFault;
-        return seen(alarms);
+        return this.#seen(target, alarms);
       },
-      watchAlarms: async ({ alarms, ignored }) => {
-        const states = await seen(alarms);
+      watchAlarms: async ({ target, alarms, ignored }) => {
+        const states = await this.#seen(target, alarms);
         await this.#signalAlarms(states);
-        const changes = alarms.flatMap((name) => this.alarms.get(name)!.map(([minute]) => minute));
+        const changes = alarms.flatMap((name) => this.#alarm(target, name).map(([minute]) => minute));
         return findBreach(states, ignored) ?? (await this.#againAtNext(changes));
       },
       waitForTraffic: async ({ minInvocations }) => {
