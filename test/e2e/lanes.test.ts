@@ -1,6 +1,7 @@
 import { ListVersionsByFunctionCommand } from '@aws-sdk/client-lambda';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { LedgerEntry } from '../../domain/ledger.ts';
 import type { RunStatus } from '../../domain/status.ts';
 import { type Application, createApplication, handler, template } from './application.ts';
 import { type Harness, startHarness } from './harness.ts';
@@ -77,7 +78,7 @@ it('deploys the first and the last of 20 pushes in quick succession', async () =
   );
   expect(versions.map(({ Version }) => Version)).toEqual(['$LATEST', '1', '2', '3']);
   expect(await harness.alias('burst-Checkout')).toEqual(wholly('3'));
-  expect(await ledgerOf('burst')).toEqual([
+  expect(await historyOf('burst')).toEqual([
     [last, 'succeeded'],
     [first, 'succeeded'],
     [expect.any(String), 'succeeded'],
@@ -102,14 +103,14 @@ it('gives the next run its turn although the worker is killed in between', async
 /* Each waits a minute, which is how long runs and lanes believe each other to be there. */
 describe.concurrent('when something is terminated', () => {
   it('a run in its rollout: the rollout ends by itself, and the lane goes on', async () => {
-    const app = await released('cut', '8s');
+    const app = await released('cut', '20s');
     const first = await baking(app, 'one');
     const second = await push(app, 'two');
     await waitsBehind(first, second);
     await harness.temporalCommand('workflow', 'terminate', '--workflow-id', first);
     expect(await harness.ended(second)).toMatchObject({ outcome: 'succeeded' });
     expect(await harness.alias('cut-Checkout')).toEqual(wholly('3'));
-    expect(await ledgerOf('cut')).toEqual([
+    expect(await historyOf('cut')).toEqual([
       [second, 'succeeded'],
       [first, 'succeeded'],
       [expect.any(String), 'succeeded'],
@@ -148,7 +149,7 @@ describe.concurrent('when something is terminated', () => {
     });
     expect(await promoted(second)).toMatchObject({ outcome: 'succeeded' });
     expect(await harness.alias('lost-Checkout')).toEqual(wholly('3'));
-    expect(await ledgerOf('lost')).toEqual([
+    expect(await historyOf('lost')).toEqual([
       [second, 'succeeded'],
       [first, 'rolledBack'],
       [expect.any(String), 'succeeded'],
@@ -169,10 +170,12 @@ async function waitsBehind(first: string, second: string): Promise<void> {
   );
 }
 
-/** Newest first: each release, and how it ended. */
-async function ledgerOf(application: string): Promise<[string, string][]> {
-  const { ledger } = await harness.laneUntil(`${application}/production`, ({ turn }) => !turn);
-  return ledger.map(({ release, outcome }) => [release, outcome]);
+/** As the command tells it, newest first: each release, and how it ended. */
+async function historyOf(application: string): Promise<[string, string][]> {
+  await harness.laneUntil(`${application}/production`, ({ turn }) => !turn);
+  const { stdout } = await harness.pipeline(['history', `${application}/production`, '--json']);
+  const { entries } = JSON.parse(stdout) as { entries: LedgerEntry[] };
+  return entries.map(({ release, outcome }) => [release, outcome]);
 }
 
 /** Until the lane is told of one more rollout that has ended: it is about to hand over. */
