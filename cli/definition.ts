@@ -66,7 +66,10 @@ async function readValid(dir: string): Promise<Definition> {
 /** The plan of a strategy as it is typed: a name, or a custom one as YAML or JSON. Throws a CliError with the mend. */
 export async function strategyPlan(text: string): Promise<Plan> {
   try {
-    return planOf(text.trimStart().startsWith('{') ? (await import('yaml')).parse(text) : text);
+    if (!text.trimStart().startsWith('{')) return planOf(text);
+    const { value, errors } = (await import('../domain/yaml-text.ts')).readYaml(text);
+    if (errors[0]) throw new Error(errors[0].value);
+    return planOf(value);
   } catch (error) {
     throw new CliError(`Strategy ${text}: ${(error as Error).message}`);
   }

@@ -68,17 +68,18 @@ function headLines(view: EnvironmentView, nowMs: number, screen: Screen): string
 
 function headOf({ live, turn, rollback, drift, held, freeze }: EnvironmentView, nowMs: number) {
   const asked = (by: string, why?: string) => `by ${by}${why ? `: ${why}` : ''}`;
-  const say = (mark: Mark, said: string) => ({ mark, said });
+  const say = (mark: Mark, said: string, shows?: 'held' | 'freeze') => ({ mark, said, shows });
   if (rollback) return say(busy, `going back · asked ${asked(rollback.by, rollback.why)}`);
   if (turn?.state === 'rolling') return say(busy, `${turn.run} is rolling out`);
-  const on = live ? `on ${nameOf(live)}` : 'nothing is live yet';
+  const on = live ? `on ${nameOf(live)}` : 'with nothing live yet';
   if (drift?.length) return say(warning, `has drifted: not all of it is ${on}`);
-  if (held) return say(paused, `held ${on} for ${since(held.at, nowMs)} · ${asked(held.by, held.why)}`);
+  if (held)
+    return say(paused, `held ${on} for ${since(held.at, nowMs)} · ${asked(held.by, held.why)}`, 'held');
   if (freeze) {
     const until = new Date(freeze.untilMs).toISOString();
-    return say(paused, `frozen ${on} until ${until} · ${asked(freeze.by, freeze.why)}`);
+    return say(paused, `frozen ${on} until ${until} · ${asked(freeze.by, freeze.why)}`, 'freeze');
   }
-  return say(live ? good : skipped, on);
+  return live ? say(good, on) : say(skipped, 'nothing is live yet');
 }
 
 function nameOf({ kind, release, commit }: LedgerEntry): string {
@@ -86,12 +87,14 @@ function nameOf({ kind, release, commit }: LedgerEntry): string {
   return `${release}${commit?.subject ? ` ${commit.subject.split('\n')[0]}` : ''}`;
 }
 
-function liveLines({ live }: EnvironmentView, nowMs: number, { width, colors }: Screen): string[] {
+function liveLines(view: EnvironmentView, nowMs: number, { width, colors }: Screen): string[] {
+  const { live } = view;
   if (!live) return [];
   const { commit, by, approvedBy = [], endedAt, kind, why } = live;
   const author = commit?.author ? ` (${commit.author})` : '';
   const verb = { release: 'started', rollback: 'gone back to', found: 'found' }[kind];
   const said = facts(
+    isUnderWay(view) ? `live before it: ${nameOf(live)}` : undefined,
     commit && `commit ${commit.sha.slice(0, 7)}${author}`,
     `live for ${since(endedAt, nowMs)}`,
     kind === 'found' ? undefined : `${verb} by ${by}${why ? `: ${why}` : ''}`,
@@ -153,23 +156,21 @@ function driftLines({ drift = [], unread }: EnvironmentView, screen: Screen): st
   });
 }
 
-function stateLines({ held, freeze, trouble }: EnvironmentView, nowMs: number, screen: Screen): string[] {
-  const said = (by: string, why?: string) => `${by}${why ? `: ${why}` : ''}`;
+/** What the first line does not say. */
+function stateLines(view: EnvironmentView, nowMs: number, screen: Screen): string[] {
+  const { held, freeze, trouble } = view;
+  const { shows } = headOf(view, nowMs);
+  const by = (asked: { by: string; why?: string }) => `by ${asked.by}${asked.why ? `: ${asked.why}` : ''}`;
+  const said = facts(
+    held && shows !== 'held'
+      ? `held for ${since(held.at, nowMs)}, since a rollback ${by(held)}; no run goes on`
+      : undefined,
+    freeze && shows !== 'freeze'
+      ? `frozen until ${new Date(freeze.untilMs).toISOString()} ${by(freeze)}`
+      : undefined,
+  );
   return [
-    ...(held
-      ? marked(
-          paused,
-          `held for ${since(held.at, nowMs)}, since a rollback by ${said(held.by, held.why)}; no run goes on`,
-          screen,
-        )
-      : []),
-    ...(freeze
-      ? marked(
-          paused,
-          `frozen until ${new Date(freeze.untilMs).toISOString()} by ${said(freeze.by, freeze.why)}`,
-          screen,
-        )
-      : []),
+    ...said.flatMap((text) => marked(paused, text, screen)),
     ...(trouble ? marked(warning, trouble, screen) : []),
   ];
 }

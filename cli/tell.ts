@@ -130,6 +130,7 @@ function promoteInstead(status: RunStatus): string {
   const { run } = status;
   if (state === 'gate') return ` Approve it: pipeline approve ${run}`;
   if (state !== 'waiting' || waiting.includes('--override')) return '';
+  if (waiting.includes('frozen')) return ` Or go on all the same: pipeline promote ${run} --override`;
   return ` If it is a freeze that it waits for, go on all the same: pipeline promote ${run} --override`;
 }
 
