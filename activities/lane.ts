@@ -31,7 +31,8 @@ export function createLaneActivities() {
     async previousLane({ application, environment }: LaneName): Promise<LaneState | undefined> {
       const { client, info } = Context.current();
       const workflowId = laneId({ application, environment });
-      const query = `WorkflowId = '${workflowId}' AND ExecutionStatus != 'Running' ORDER BY CloseTime DESC`;
+      // Temporal lists the newest first.
+      const query = `WorkflowId = '${workflowId}' AND ExecutionStatus != 'Running'`;
       for await (const { runId, status } of client.workflow.list({ query })) {
         if (runId === info.workflowExecution?.runId || status.name === 'CONTINUED_AS_NEW') continue;
         return client.workflow.getHandle(workflowId, runId).query<LaneState>('state');

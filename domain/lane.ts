@@ -89,7 +89,9 @@ interface Admitted<Release> {
 /** Lets a run in, as its environment's `concurrency` has it. The same run again changes nothing. */
 export function admit<R>(state: LaneState<R>, entry: LaneEntry<R>): Admitted<R> {
   const { turn } = state;
-  if (entry.run === turn?.run || state.waiting.some(({ run }) => run === entry.run)) return { superseded: [] };
+  if (entry.run === turn?.run || state.waiting.some(({ run }) => run === entry.run))
+    return { superseded: [] };
+  if (hadItsTurn(state, entry)) return { superseded: [] };
   if (entry.unhold) delete state.held;
   if (entry.concurrency === 'queued') {
     state.waiting.push(entry);
@@ -106,6 +108,14 @@ export function admit<R>(state: LaneState<R>, entry: LaneEntry<R>): Admitted<R> 
     superseded: replaced.map(({ run }) => ({ run, by: entry.run })),
     ...(entry.concurrency === 'cancel' && state.turn && { stop: state.turn }),
   };
+}
+
+/** A run that hears nothing for long comes again, maybe in the very moment in which its rollout ends. */
+function hadItsTurn({ ledger }: LaneState, { run, startedMs }: LaneEntry): boolean {
+  return ledger.some(
+    ({ kind, release, startedAt }) =>
+      kind === 'release' && release === run && Date.parse(startedAt) >= startedMs,
+  );
 }
 
 /** Until its rollouts begin, a run still waits: at its gate, or for a freeze to end. */

@@ -90,7 +90,9 @@ export function rollbackTarget(ledger: LedgerEntry[], to?: string): RollbackTarg
 
 function choices(ledger: LedgerEntry[]): string {
   const names = [...new Set(ledger.filter(wentLive).map(({ release }) => release))].toReversed();
-  return names.length ? `Possible are ${names.slice(0, 10).join(', ')}.` : 'There is no release to go back to.';
+  return names.length
+    ? `Possible are ${names.slice(0, 10).join(', ')}.`
+    : 'There is no release to go back to.';
 }
 
 export function sameVersions(a: ReleaseVersions, b: ReleaseVersions): boolean {
@@ -106,11 +108,13 @@ export function sameVersions(a: ReleaseVersions, b: ReleaseVersions): boolean {
 
 /** Marks what a rollback leaves as bad, unless it goes forward again to what was left before. */
 export function leaveRelease(ledger: LedgerEntry[], left: LedgerEntry, goneTo: LedgerEntry): void {
+  const firstLive = ({ versions }: LedgerEntry) =>
+    ledger.findIndex((each) => each.versions && sameVersions(each.versions, versions!));
+  const isOlder = firstLive(goneTo) < firstLive(left);
   for (const entry of ledger) {
     if (!entry.versions) continue;
     if (sameVersions(entry.versions, goneTo.versions!)) delete entry.rolledBack;
-    else if (goneTo.number < left.number && sameVersions(entry.versions, left.versions!))
-      entry.rolledBack = true;
+    else if (isOlder && sameVersions(entry.versions, left.versions!)) entry.rolledBack = true;
   }
 }
 

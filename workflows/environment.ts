@@ -106,7 +106,8 @@ async function approvals(
 
 /**
  * Waits for the lane. One that was ended from outside knows nothing of this run any more: it is told again, ever less
- * often; a lane that does know passes it over.
+ * often; a lane that does know passes it over. Cancelling does not cut the telling short, which would come to the lane
+ * after the run's leaving.
  */
 async function heard(stage: Stage, wanted: () => boolean): Promise<void> {
   for (
@@ -114,7 +115,7 @@ async function heard(stage: Stage, wanted: () => boolean): Promise<void> {
     !(await condition(wanted, `${waitSeconds}s`));
     waitSeconds = Math.min(waitSeconds * 2, 3_600)
   )
-    await enterLane(placeOf(stage));
+    await CancellationScope.nonCancellable(() => enterLane(placeOf(stage)));
 }
 
 function failUnlessGood({ status }: RunState, { ended, status: { environment } }: Stage): void {

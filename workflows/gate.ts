@@ -105,7 +105,7 @@ export function refuseGate({ status, stage }: RunState, verb: string): GateStatu
     status.outcome !== 'running'
       ? `the run has ended (${status.outcome})`
       : gate && gate.outcome !== 'waiting'
-        ? `it was ${gate.outcome} already, and is in ${stage!.status.environment}`
+        ? `it was ${gate.outcome} already, and is in ${stage.status.environment}`
         : stage
           ? `it is ${stage.status.state} in ${stage.status.environment}`
           : `it is at ${status.events.find((event) => event.status === 'InProgress')?.name ?? 'Source'}`;

@@ -1,5 +1,6 @@
+import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure, condition, setHandler, workflowInfo } from '@temporalio/workflow';
-import { admit, type LaneStatus } from '../domain/lane.ts';
+import { admit, type LaneEntry, type LaneStatus } from '../domain/lane.ts';
 import { liveEntry, rollbackTarget } from '../domain/ledger.ts';
 import { isGood } from '../domain/status.ts';
 import { type Lane, type Rollback, tell } from './lane-state.ts';
@@ -20,30 +21,42 @@ import {
 } from './messages.ts';
 import { checkVersions } from './proxies.ts';
 import { now } from './rollout-state.ts';
-import { stopAll, stoppedBy } from './waves.ts';
+import { type ReleaseInput, stopAll, stoppedBy } from './waves.ts';
 
-/** Sets the handlers of everything else that a lane is asked or told. */
+/** Sets the handlers of everything that a lane is asked or told. */
 export function takeMessages(self: Lane): void {
-  const { state } = self;
   setHandler(laneStatus, () => statusOf(self));
-  setHandler(laneState, () => state);
+  setHandler(laneState, () => self.state);
   takeRuns(self);
-  setHandler(rollback, (ask) => goBack(self, ask), {
-    validator: (ask) => void chosen(self, ask),
-  });
+  takeFreezes(self);
+  take(
+    self,
+    rollback,
+    (ask) => void chosen(self, ask),
+    (ask) => goBack(self, ask),
+  );
+}
+
+/** An update that is refused by `check` before it is done; not before all that an earlier lane knew is known. */
+function take<A extends Ask>(
+  self: Lane,
+  update: UpdateDefinition<string, [A]>,
+  check: (ask: A) => void,
+  act: (ask: A) => string | Promise<string>,
+): void {
+  const handler = async (ask: A): Promise<string> => {
+    await condition(() => self.ready);
+    check(ask);
+    self.changes++;
+    return act(ask);
+  };
+  setHandler(update, handler, { validator: (ask) => self.ready && check(ask) });
 }
 
 /** From runs and rollouts. */
 function takeRuns(self: Lane): void {
   const { state } = self;
-  const { environment } = state;
-  setHandler(enter, async (entry) => {
-    const { superseded, stop } = admit(state, entry);
-    self.changes++;
-    if (stop) await stopTurn(self, { by: `run ${entry.run}`, why: 'a newer run, and concurrency: cancel' });
-    for (const { run, by } of superseded)
-      await tell(run, { environment, ended: { outcome: 'superseded', reason: `Superseded by ${by}, which is newer.` } });
-  });
+  setHandler(enter, (entry) => letIn(self, entry));
   setHandler(goAhead, ({ run, release, approvedBy }) => {
     if (state.turn?.run !== run || state.turn.state !== 'granted') return;
     Object.assign(state.turn, { release, approvedBy });
@@ -64,6 +77,18 @@ function takeRuns(self: Lane): void {
   });
 }
 
+/** Those whose place it takes are told. */
+export async function letIn(self: Lane, entry: LaneEntry<ReleaseInput>): Promise<void> {
+  const { environment } = self.state;
+  const { superseded, stop } = admit(self.state, entry);
+  self.changes++;
+  if (stop) await stopTurn(self, { by: `run ${entry.run}`, why: 'a newer run, and concurrency: cancel' });
+  for (const { run, by } of superseded) {
+    const reason = `Superseded by ${by}, which is newer.`;
+    await tell(run, { environment, ended: { outcome: 'superseded', reason } });
+  }
+}
+
 /** A rollout goes back; a run whose release is being checked ends, and what it released stays. */
 async function stopTurn(self: Lane, ask: Ask): Promise<void> {
   const { turn, environment } = self.state;
@@ -73,70 +98,54 @@ async function stopTurn(self: Lane, ask: Ask): Promise<void> {
   delete self.state.turn;
 }
 
-/** Freezes, and what frees: they need nothing of what an earlier lane knew. */
-export function takeFreezes(self: Lane): void {
+function takeFreezes(self: Lane): void {
   const { state } = self;
   const { environment } = state;
-  const refuse = (sentence: string) => {
-    throw ApplicationFailure.nonRetryable(sentence, 'NothingTo');
+  const refuseUnless = (fine: unknown, sentence: string) => {
+    if (!fine) throw ApplicationFailure.nonRetryable(sentence, 'NothingTo');
   };
-  setHandler(
+  take(
+    self,
     freeze,
+    ({ until }) =>
+      refuseUnless(Date.parse(until) > Date.now(), `A freeze ends in the future, not at ${until}.`),
     ({ by, why, until }) => {
       state.freeze = { by, ...(why && { why }), at: now(), untilMs: Date.parse(until) };
-      self.changes++;
       return `frozen until ${until}: runs wait, rollbacks do not`;
     },
-    {
-      validator: ({ until }) => {
-        if (!(Date.parse(until) > Date.now())) refuse(`A freeze ends in the future, not at ${until}.`);
-      },
-    },
   );
-  setHandler(
+  take(
+    self,
     unfreeze,
     () => {
+      const { turn } = state;
+      const frozen = state.freeze && state.freeze.untilMs > Date.now();
+      const kept = turn?.blocked ? ` What keeps ${turn.run}: ${turn.blocked}` : '';
+      refuseUnless(frozen, `Nothing to unfreeze: nobody has frozen ${environment}.${kept}`);
+    },
+    () => {
       delete state.freeze;
-      self.changes++;
       return 'no longer frozen';
     },
-    {
-      validator: (_ask) => {
-        if (state.freeze && state.freeze.untilMs > Date.now()) return;
-        const window = state.turn?.blocked;
-        refuse(
-          `Nothing to unfreeze: nobody has frozen ${environment}.${window ? ` What keeps ${state.turn!.run}: ${window}` : ''}`,
-        );
-      },
-    },
   );
-  setHandler(
+  take(
+    self,
     unhold,
+    () => refuseUnless(state.held, `Nothing to unhold: ${environment} is not held.`),
     () => {
       delete state.held;
-      self.changes++;
       const next = state.turn ?? state.waiting[0];
       return `no longer held${next ? `: ${next.run} goes on` : ''}`;
     },
-    {
-      validator: (_ask) => {
-        if (!state.held) refuse(`Nothing to unhold: ${environment} is not held.`);
-      },
-    },
   );
-  setHandler(
+  const entryOf = (run: string) => [state.turn, ...state.waiting].find((each) => each?.run === run);
+  take(
+    self,
     override,
+    ({ run }) => refuseUnless(entryOf(run), `Nothing to override: ${run} does not wait in ${environment}.`),
     ({ run, by, why }) => {
-      const entry = state.turn?.run === run ? state.turn : state.waiting.find((each) => each.run === run)!;
-      entry.override = `${by}${why ? `: ${why}` : ''}`;
-      self.changes++;
+      entryOf(run)!.override = `${by}${why ? `: ${why}` : ''}`;
       return 'goes on whatever freeze there is; that is recorded';
-    },
-    {
-      validator: ({ run }) => {
-        const known = [state.turn, ...state.waiting].find((each) => each?.run === run);
-        if (!known) refuse(`Nothing to override: ${run} does not wait in ${environment}.`);
-      },
     },
   );
 }
@@ -146,7 +155,8 @@ function chosen({ state, waves, rollbacks }: Lane, { to }: RollbackAsk): Rollbac
   const refuse = (sentence: string): never => {
     throw ApplicationFailure.nonRetryable(sentence, 'NothingTo');
   };
-  if (rollbacks.length) refuse(`${state.environment} is going back already, as ${rollbacks[0]!.ask.by} asked.`);
+  if (rollbacks.length)
+    refuse(`${state.environment} is going back already, as ${rollbacks[0]!.ask.by} asked.`);
   // In the middle of a rollout, what was live before it is the last good release.
   if (waves && state.turn && to === undefined) return undefined;
   const target = rollbackTarget(state.ledger, to);

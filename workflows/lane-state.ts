@@ -8,6 +8,8 @@ import type { ReleaseInput, Waves, WavesEnded } from './waves.ts';
 export interface Lane {
   readonly id: string;
   readonly state: LaneState<ReleaseInput>;
+  /** What a lane before this one knew is known. */
+  ready: boolean;
   /** The rollouts under way. */
   waves?: Waves;
   rollbacks: Rollback[];
@@ -27,5 +29,7 @@ export interface Rollback {
 
 /** A run that has ended meanwhile has no need to know. */
 export async function tell(run: string, news: LaneNews): Promise<void> {
-  await getExternalWorkflowHandle(run).signal(laneNews, news).catch(() => {});
+  await getExternalWorkflowHandle(run)
+    .signal(laneNews, news)
+    .catch(() => {});
 }

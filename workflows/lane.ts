@@ -6,7 +6,6 @@ import {
   continueAsNew,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Target } from '../domain/definition.ts';
 import {
   type Block,
   blockOf,
@@ -28,9 +27,16 @@ import {
 } from '../domain/ledger.ts';
 import { isGood, type RolloutStatus } from '../domain/status.ts';
 import { reasonOf } from './failure.ts';
-import { takeFreezes, takeMessages } from './lane-messages.ts';
+import { letIn, takeMessages } from './lane-messages.ts';
 import { type Lane, type Rollback, tell } from './lane-state.ts';
-import { isUnderWay, openFreeze, previousLane, pruneArtifacts, pruneVersions, storeLedgerPage } from './proxies.ts';
+import {
+  isUnderWay,
+  openFreeze,
+  previousLane,
+  pruneArtifacts,
+  pruneVersions,
+  storeLedgerPage,
+} from './proxies.ts';
 import { now, type RolloutInput } from './rollout-state.ts';
 import { newWaves, type ReleaseInput, rollOut, type WavesEnded } from './waves.ts';
 
@@ -52,14 +58,18 @@ const lookAfterSeconds = 60;
  * id is `<application>/<environment>`. It lives as long as the environment, by continuing as new.
  */
 export async function lane(input: LaneInput): Promise<never> {
-  const { application, environment } = input;
-  const state = input.carried ?? (newLane(application, environment) as LaneState<ReleaseInput>);
-  const self: Lane = { id: workflowInfo().workflowId, state, rollbacks: [], changes: 0 };
-  // Before the first wait: an update that finds no handler is refused, and a freeze may be what starts a lane.
-  takeFreezes(self);
-  if (!input.carried) Object.assign(state, await takenUp(input), state.freeze && { freeze: state.freeze });
+  const { application, environment, carried } = input;
+  const state = carried ?? (newLane(application, environment) as LaneState<ReleaseInput>);
+  const self: Lane = {
+    id: workflowInfo().workflowId,
+    state,
+    ready: carried !== undefined,
+    rollbacks: [],
+    changes: 0,
+  };
+  // Before the first wait: an update that finds no handler is refused.
   takeMessages(self);
-  if (!input.carried) await afterAnEndFromOutside(self);
+  if (!carried) await takeUp(self);
   while (workflowInfo().historyLength < eventsMax && !workflowInfo().continueAsNewSuggested) await goOn(self);
   await self.housekeeping;
   await condition(allHandlersFinished);
@@ -67,20 +77,30 @@ export async function lane(input: LaneInput): Promise<never> {
   return continueAsNew<typeof lane>({ ...input, carried: state });
 }
 
-/** What was known by a lane that was ended from outside. */
-async function takenUp({ application, environment }: LaneInput): Promise<Partial<LaneState<ReleaseInput>>> {
+/** What was known by a lane before this one that was ended from outside; what came since comes after it. */
+async function takeUp(self: Lane): Promise<void> {
+  const { state } = self;
+  const { application, environment } = state;
   try {
-    return ((await previousLane({ application, environment })) as LaneState<ReleaseInput> | undefined) ?? {};
+    const before = await previousLane({ application, environment });
+    const came = state.waiting;
+    Object.assign(state, before);
+    if (before) for (const entry of came) await letIn(self, entry);
   } catch (error) {
-    return { trouble: `The ledger of the lane before this one could not be read: ${reasonOf(error)}` };
+    state.trouble = `The ledger of the lane before this one could not be read: ${reasonOf(error)}`;
   }
+  self.ready = true;
+  self.changes++;
+  await afterAnEndFromOutside(self);
 }
 
 /** What the lane before had begun went back by itself when that was ended; its run is told. */
 async function afterAnEndFromOutside(self: Lane): Promise<void> {
   const { turn } = self.state;
   if (turn?.state !== 'rolling') return;
-  const settles = turn.release!.waves.map((wave) => wave.map((input) => ({ ...input, settleOnly: true, several: false })));
+  const settles = turn.release!.waves.map((wave) =>
+    wave.map((input) => ({ ...input, settleOnly: true, several: false })),
+  );
   self.waves = newWaves(self.id, async () => {});
   const { rollouts } = await rollOut(self.waves, [settles.flat()]);
   delete self.waves;
@@ -88,7 +108,11 @@ async function afterAnEndFromOutside(self: Lane): Promise<void> {
     .concat(rollouts.flatMap(({ warnings }) => warnings))
     .join(' ');
   await record(self, turn, { outcome: 'rolledBack', reason, rollouts }, now());
-  await tell(turn.run, { environment: self.state.environment, rollouts, ended: { outcome: 'rolledBack', reason } });
+  await tell(turn.run, {
+    environment: self.state.environment,
+    rollouts,
+    ended: { outcome: 'rolledBack', reason },
+  });
   delete self.state.turn;
 }
 
@@ -101,8 +125,12 @@ async function goOn(self: Lane): Promise<void> {
   const { turn } = state;
   const seen = self.changes;
   const happened = () => self.changes !== seen;
-  if (!turn) return void (await condition(happened));
-  if (turn.state === 'checking' || (turn.state === 'granted' && !turn.release)) return lookAfter(self, turn, happened);
+  if (!turn) {
+    await condition(happened);
+    return;
+  }
+  if (turn.state === 'checking' || (turn.state === 'granted' && !turn.release))
+    return lookAfter(self, turn, happened);
   const block = await blockNow(self, turn);
   if (happened()) return;
   if (block) {
@@ -122,7 +150,9 @@ async function blockNow({ state }: Lane, turn: Turn): Promise<Block | undefined>
   const nowMs = Date.now();
   const { freezeWindows, override } = turn;
   const window =
-    freezeWindows.length && override === undefined ? await openFreeze({ windows: freezeWindows, nowMs }) : undefined;
+    freezeWindows.length && override === undefined
+      ? await openFreeze({ windows: freezeWindows, nowMs })
+      : undefined;
   return blockOf(state, turn, nowMs, window);
 }
 
@@ -168,7 +198,10 @@ async function sendBackHalfs(self: Lane, ended: WavesEnded): Promise<WavesEnded>
   const good = ended.rollouts.filter(({ outcome }) => outcome === 'succeeded');
   const back = good.map((each) => ({ target: each.target, versions: versionsOf(each, 'stableVersion') }));
   const inputs = rollbackInputs(self, `${self.state.turn!.run}-back`, back);
-  const sent = await rollOut(newWaves(self.id, async () => {}), [inputs]);
+  const sent = await rollOut(
+    newWaves(self.id, async () => {}),
+    [inputs],
+  );
   return {
     ...ended,
     rollouts: ended.rollouts.map((each) => {
@@ -296,7 +329,10 @@ function noteFound(state: LaneState<ReleaseInput>, rollouts: RolloutStatus[], at
   });
 }
 
-function versionsByTarget(rollouts: RolloutStatus[], which: 'stableVersion' | 'candidateVersion'): ReleaseVersions {
+function versionsByTarget(
+  rollouts: RolloutStatus[],
+  which: 'stableVersion' | 'candidateVersion',
+): ReleaseVersions {
   return Object.fromEntries(rollouts.map((each) => [each.target, versionsOf(each, which)]));
 }
 
@@ -319,12 +355,13 @@ async function keepHouse(self: Lane, keepReleases: number): Promise<void> {
   const kept = keptVersions(ledger);
   const ignore = () => {};
   const keepKeys = neededKeys(state);
-  await Promise.all(
-    state.targets.flatMap((target: Target) => [
+  const elsewhere = state.targets.filter(({ region, roleArn }) => region || roleArn);
+  await Promise.all([
+    ...state.targets.map((target) =>
       pruneVersions({ target, keep: kept[target.name] ?? [], keepCount: keepReleases }).catch(ignore),
-      (target.region || target.roleArn) && pruneArtifacts({ application, target, keepKeys }).catch(ignore),
-    ]),
-  );
+    ),
+    ...elsewhere.map((target) => pruneArtifacts({ application, target, keepKeys }).catch(ignore)),
+  ]);
   if (!bucket) return;
   await pruneArtifacts({ application, bucket, keepKeys }).catch(ignore);
   const page = fullPage(ledger);

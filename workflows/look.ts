@@ -15,7 +15,10 @@ export async function readLive(input: {
   versions: ReleaseVersions;
 }): Promise<Record<string, AliasFound[]>> {
   const read = async (target: Target): Promise<[string, AliasFound[]]> => {
-    const versions = (input.versions[target.name] ?? []).map(({ functionName, alias }) => ({ functionName, alias }));
+    const versions = (input.versions[target.name] ?? []).map(({ functionName, alias }) => ({
+      functionName,
+      alias,
+    }));
     return [target.name, await readAliases({ target, versions })];
   };
   return Object.fromEntries(await Promise.all(input.targets.map(read)));

@@ -63,7 +63,7 @@ export const reportHook = defineUpdate<string, [HookReport]>('reportHook');
 /** From the watch: what it sees, whenever that changes. */
 export const alarmsSeen = defineSignal<[AlarmState[]]>('alarmsSeen');
 /** From the lane: every target of the environment is through, so this one may end. */
-export const conclude = defineSignal<[]>('conclude');
+export const conclude = defineSignal('conclude');
 
 /* To a run at its gate. */
 export const approve = defineUpdate<string, [GateAsk]>('approve');
@@ -82,7 +82,8 @@ export const override = defineUpdate<string, [Ask & { run: string }]>('override'
 /* Between a run and its environment's lane. */
 export const enter = defineSignal<[LaneEntry<ReleaseInput>]>('enter');
 /** The gate is open. */
-export const goAhead = defineSignal<[{ run: string; release: ReleaseInput; approvedBy: string[] }]>('goAhead');
+export const goAhead =
+  defineSignal<[{ run: string; release: ReleaseInput; approvedBy: string[] }]>('goAhead');
 /** The run ends here, whatever it was about; a rollout under way goes back first. */
 export const leave = defineSignal<[{ run: string; ask?: Partial<Ask>; failedCheck?: string }]>('leave');
 export const laneNews = defineSignal<[LaneNews]>('laneNews');

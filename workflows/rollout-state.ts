@@ -118,7 +118,8 @@ function eventsOf({ several, rollback }: RolloutInput): EventName[] {
 /** Leaves the way forward; the first reason counts. */
 export function stop(state: RolloutState, outcome: Outcome, reason: string): void {
   state.changes++;
-  if (state.stopped || state.concluding || state.input.settleOnly || state.status.outcome !== 'running') return;
+  if (state.stopped || state.concluding || state.input.settleOnly || state.status.outcome !== 'running')
+    return;
   state.stopped = { outcome, reason };
   state.forward.cancel();
 }

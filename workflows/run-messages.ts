@@ -22,16 +22,21 @@ export function takeMessages(state: RunState): void {
   const { status, reports } = state;
   setHandler(runStatus, () => status);
   takeNews(state);
-  setHandler(abort, (ask) => doAbort(state, ask), {
-    validator: (_ask) => {
-      if (status.outcome === 'running') return;
-      throw ApplicationFailure.nonRetryable(
-        `Nothing to abort: the run has ended (${status.outcome}).`,
-        'NothingTo',
-      );
-    },
-  });
-  setHandler(abortSignal, async (ask) => void (await doAbort(state, ask)));
+  // A signal gets no answer: what was wrong with one is a warning in the status.
+  const taken = async (act: () => unknown) => {
+    try {
+      await act();
+    } catch (error) {
+      status.warnings.push((error as Error).message);
+    }
+  };
+  setHandler(abort, (ask) => doAbort(state, ask), { validator: (_ask) => refuseAbort(state) });
+  setHandler(abortSignal, (ask) =>
+    taken(() => {
+      refuseAbort(state);
+      return doAbort(state, ask);
+    }),
+  );
 
   // Any Temporal client can send a message without its argument.
   setHandler(approve, (ask) => approveGate(state, ask ?? {}), {
@@ -40,14 +45,6 @@ export function takeMessages(state: RunState): void {
   setHandler(reject, (ask) => rejectGate(state, ask ?? {}), {
     validator: (_ask) => void refuseGate(state, 'reject'),
   });
-  // A signal gets no answer: what was wrong with one is a warning in the status.
-  const taken = (act: () => unknown) => {
-    try {
-      act();
-    } catch (error) {
-      status.warnings.push((error as Error).message);
-    }
-  };
   setHandler(approveSignal, (ask) =>
     taken(() => {
       refuseApproval(state, ask ?? {});
@@ -63,8 +60,14 @@ export function takeMessages(state: RunState): void {
       return `recorded: ${report.status}`;
     },
     {
-      validator: ({ executionId }) => {
-        if (reports.has(executionId) && !reports.get(executionId)) return;
+      validator: ({ executionId, status: said }) => {
+        const waits = reports.has(executionId) && !reports.get(executionId);
+        if (waits && (said === 'Succeeded' || said === 'Failed')) return;
+        if (waits)
+          throw ApplicationFailure.nonRetryable(
+            `A check reports Succeeded or Failed, not ${said}.`,
+            'BadReport',
+          );
         throw ApplicationFailure.nonRetryable(
           'No check is waiting for this token: it was answered before, its time is over, or the run has ended.',
           'NothingWaits',
@@ -101,6 +104,20 @@ function showRollout(all: RolloutStatus[], rollout: RolloutStatus): void {
   const index = all.findIndex(({ workflowId }) => workflowId === rollout.workflowId);
   if (index < 0) all.push(rollout);
   else all[index] = { ...(all[index]!.firstRunId && { firstRunId: all[index]!.firstRunId }), ...rollout };
+}
+
+function refuseAbort({ status, stage }: RunState): void {
+  const refuse = (sentence: string) => {
+    throw ApplicationFailure.nonRetryable(`Nothing to abort: ${sentence}`, 'NothingTo');
+  };
+  if (status.outcome !== 'running') refuse(`the run has ended (${status.outcome}).`);
+  if (!stage?.rolling || stage.ended) return;
+  const { environment } = stage.status;
+  // Of several targets none ends well before all are through.
+  if (status.rollouts.some((each) => each.environment === environment && each.outcome === 'succeeded'))
+    refuse(
+      `every target of ${environment} has succeeded. To go back from here: pipeline rollback ${environment}`,
+    );
 }
 
 async function doAbort({ status, stage, forward }: RunState, ask?: Partial<Ask> | null): Promise<string> {

@@ -55,7 +55,9 @@ export async function rollOut(waves: Waves, inputs: RolloutInput[][]): Promise<W
     if (waves.stopped) break;
     const begun = wave.map((input) => begin(waves, input));
     ends.push(...begun.map(({ end }) => end));
-    await condition(() => begun.every(({ rollout }) => rollout.ended || waves.passed.has(rollout.status.target)));
+    await condition(() =>
+      begun.every(({ rollout }) => rollout.ended || waves.passed.has(rollout.status.target)),
+    );
   }
   if (!waves.stopped && inputs.flat().length > 1) {
     waves.concluded = true;
@@ -82,7 +84,9 @@ async function signalAll<Args extends unknown[]>(
   await Promise.all(
     running.map(({ status: { workflowId, firstRunId } }) =>
       // One that has ended meanwhile is past being told.
-      getExternalWorkflowHandle(workflowId, firstRunId).signal(signal, ...args).catch(() => {}),
+      getExternalWorkflowHandle(workflowId, firstRunId)
+        .signal(signal, ...args)
+        .catch(() => {}),
     ),
   );
 }
@@ -105,7 +109,8 @@ async function follow(waves: Waves, rollout: Begun, input: RolloutInput): Promis
   const { outcome, reason, environment, target } = rollout.status;
   await Promise.all([
     waves.onChange(rollout.status),
-    !isGood(outcome) && stopAll(waves, { sentBackWith: target, why: reason ?? `${environment} ended ${outcome} there` }),
+    !isGood(outcome) &&
+      stopAll(waves, { sentBackWith: target, why: reason ?? `${environment} ended ${outcome} there` }),
   ]);
 }
 
@@ -152,18 +157,23 @@ async function startRollout(workflowId: string, input: RolloutInput) {
   }
 }
 
-/** The one that went wrong by itself says why. */
+/** Whoever had all stopped, or the target that went wrong by itself, says why. */
 function outcomeOf({ rollouts, stopped }: Waves, targets: number): Omit<WavesEnded, 'rollouts'> {
   const statuses = rollouts.map(({ status }) => status);
   const bad = statuses.filter(({ outcome }) => !isGood(outcome));
+  const halted = bad.length > 0 || rollouts.length < targets;
+  if (stopped && !stopped.sentBackWith && halted && bad.every(({ outcome }) => outcome === 'aborted'))
+    return { outcome: 'aborted', reason: stoppedBy(stopped) };
   const cause = bad.find(({ target }) => target === stopped?.sentBackWith) ?? bad[0];
   if (cause) {
     const others = bad.filter((each) => each !== cause).map(({ target }) => target);
-    const where = statuses.length > 1 ? `${cause.target}: ` : '';
-    const back = others.length ? ` Sent back with it: ${others.join(', ')}.` : '';
-    return { outcome: cause.outcome, reason: `${where}${cause.reason ?? cause.outcome}${back}` };
+    const where = targets > 1 ? `${cause.target}: ` : '';
+    const reason = cause.reason ?? cause.outcome;
+    const back = others.length
+      ? `${reason.endsWith('.') ? '' : '.'} Sent back with it: ${others.join(', ')}.`
+      : '';
+    return { outcome: cause.outcome, reason: `${where}${reason}${back}` };
   }
-  if (stopped && rollouts.length < targets) return { outcome: 'aborted', reason: stoppedBy(stopped) };
   const unchanged = statuses.every(({ outcome }) => outcome === 'unchanged');
   const { reason } = statuses[0]!;
   return { outcome: unchanged ? 'unchanged' : 'succeeded', ...(reason && { reason }) };

@@ -1,7 +1,9 @@
 import { GetAliasCommand } from '@aws-sdk/client-lambda';
 import { expect, it, vi } from 'vitest';
+import { planOf } from '../../domain/plan.ts';
 import type { RolloutStatus } from '../../domain/status.ts';
 import { abort, rolloutStatus } from '../../workflows/messages.ts';
+import { laneOf } from './lanes.ts';
 import { runsOf } from './runs.ts';
 import { devServer, said, skippedTo } from './time-skipping.ts';
 
@@ -17,6 +19,11 @@ async function inProduction() {
     timeout: 10_000,
   });
   return started;
+}
+
+function shortCanary(bake = '2s'): void {
+  for (const { shifts } of world.builds.environments)
+    shifts.Checkout!.plan = planOf({ canary: { percent: 10, bake } });
 }
 
 it('sends back what a terminated rollout left, however long AWS is away', async () => {
@@ -64,21 +71,53 @@ it('says that nothing had moved when a rollout is terminated before it moved any
   expect(world.cloud.writes).toEqual([]);
 });
 
-it('goes back when its run is terminated', async () => {
-  const { handle, production } = await inProduction();
+it('goes on to its end when its run is terminated, and the lane is free for the next', async () => {
+  shortCanary();
+  const { handle, production, input } = await inProduction();
   await handle.terminate('by hand');
+  const next = await start({ application: input.application, commit: 'decaf00decaf00' });
   expect(await skippedTo<RolloutStatus>(world.env, production().workflowId)).toMatchObject({
-    outcome: 'rolledBack',
+    outcome: 'succeeded',
   });
-  expect(world.cloud.lambda.alias('checkout')).toMatchObject(back);
+  expect(await next.ended()).toMatchObject({ outcome: 'unchanged' });
+  expect(world.cloud.lambda.alias('checkout')).toMatchObject({ version: '42', weights: {} });
+});
+
+it('goes back when its lane is terminated; the next lane knows the ledger, and gives the waiting run its turn', async () => {
+  world.cloud.previousLane = undefined;
+  shortCanary();
+  const first = await inProduction();
+  const lane = laneOf(world, first.input.application);
+  await first.ended();
+  world.builds.code = 'newer';
+  shortCanary('5m');
+  const second = await start({ application: first.input.application, commit: 'decaf00decaf00' });
+  await second.when(({ rollouts }) => rollouts[0]?.outcome === 'running');
+  shortCanary();
+  world.builds.code = 'newest';
+  const third = await start({ application: first.input.application, commit: 'facade0facade0' });
+  await vi.waitFor(async () => expect((await lane.status()).waiting).toHaveLength(1), { timeout: 20_000 });
+
+  await lane.handle().terminate('by hand');
+  // Nobody asks the lane for a minute: a freeze starts it again.
+  await lane.freeze(new Date(Date.now() + 1_000).toISOString());
+  expect(await second.ended()).toMatchObject({ outcome: 'rolledBack' });
+  expect((await second.status()).reason).toContain('The lane was ended from outside during the rollout');
+  expect(await third.ended()).toMatchObject({ outcome: 'succeeded' });
+  const { ledger } = await lane.status();
+  expect(ledger.map(({ release, outcome }) => `${release} ${outcome}`)).toEqual([
+    `${third.handle.workflowId} succeeded`,
+    `${second.handle.workflowId} rolledBack`,
+    `${first.handle.workflowId} succeeded`,
+    'found succeeded',
+  ]);
 });
 
 it('is found and sent back by the next run when both were terminated', async () => {
   const { handle, production, input } = await inProduction();
   await production().terminate('by hand');
   await handle.terminate('by hand');
-  world.builds.environments[0]!.shifts.Checkout!.plan.totalSeconds = 1;
-  world.builds.environments[0]!.shifts.Checkout!.plan.steps[1]!.atSeconds = 1;
+  shortCanary();
   const next = await start({ application: input.application });
   await vi.waitFor(async () => expect((await next.status()).outcome).not.toBe('running'), {
     timeout: 20_000,

@@ -10,6 +10,8 @@ export const ownQueue = 'build-worker-1';
 /** Source, build and package of an application with the one function `checkout`. */
 export class FakeBuild {
   environments = [environment('staging', 'AllAtOnce'), environment('production', 'Canary10Percent5Minutes')];
+  /** What is built. */
+  code = 'new';
   /** Which build worker claims each next workspace. */
   readonly claimedBy: string[] = [];
   /** Called before a build; what it throws is the build's failure. */
@@ -32,7 +34,7 @@ export class FakeBuild {
   };
 
   readonly packageFunctions: ReturnType<typeof createArtifactActivities>['packageFunctions'] = async () => ({
-    artifacts: { Checkout: { bucket: 'artifacts', key: 'new', codeSha256: 'new', bytes: 1 } },
+    artifacts: { Checkout: { bucket: 'artifacts', key: this.code, codeSha256: this.code, bytes: 1 } },
     uploaded: 1,
   });
 

@@ -104,28 +104,12 @@ it.each([
   expect(world.cloud.lambda.alias('checkout')).toMatchObject(live('41'));
 });
 
-it('does not begin while another run rolls out in the environment', async () => {
-  const first = await inProduction();
-  const second = await start({ application: first.input.application, commit: 'decaf00decaf00' });
-  const refused = await second.handle.result().catch(statusOf);
-  expect(refused).toMatchObject({
-    outcome: 'failed',
-    reason: expect.stringMatching(/^Another rollout of shop\d+\/production is under way\./),
-    rollouts: [],
-  });
-  expect(await first.ended()).toMatchObject({ outcome: 'succeeded' });
-  expect(world.cloud.weights('checkout')).toEqual([
-    [0, 10],
-    [5, 100],
-  ]);
-});
-
 it('goes back when it is cancelled in Temporal', async () => {
   const { handle, ended } = await inProduction();
   await handle.cancel();
   expect(await ended()).toMatchObject({
-    outcome: 'rolledBack',
-    reason: 'The rollout was cancelled in Temporal.',
+    outcome: 'aborted',
+    reason: 'Aborted by Temporal: the run was cancelled',
   });
   expect(world.cloud.lambda.alias('checkout')).toMatchObject(live('41'));
 });

@@ -212,7 +212,7 @@ export async function said(update: () => Promise<string>): Promise<string> {
 }
 
 /** A rollout of `checkout` from 41 to 42, ten percent every ten minutes. */
-function input(change: Partial<RolloutInput> = {}): RolloutInput {
+export function input(change: Partial<RolloutInput> = {}): RolloutInput {
   return {
     application: 'shop',
     run: 'shop-7',
