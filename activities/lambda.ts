@@ -105,7 +105,9 @@ export interface HookPayload {
   currentVersion?: string;
   targetVersion: string;
   environment: string;
+  target: string;
   commit: string;
+  variables: Record<string, string>;
 }
 
 export interface HookCall {

@@ -15,6 +15,8 @@ export interface LaneEntry<Release = unknown> {
   why?: string;
   /** When the run was started, in milliseconds: of two runs the newer is the one that was started later. */
   startedMs: number;
+  /** When it came to the lane. */
+  cameMs?: number;
   concurrency: Concurrency;
   freezeWindows: FreezeWindow[];
   /** Goes on although there is a freeze; who said so. */

@@ -147,12 +147,12 @@ export function keptVersions(ledger: LedgerEntry[]): ReleaseVersions {
 }
 
 /** How many entries a lane keeps by itself, and how many go into a page of S3. */
-export const ledgerInLane = 200;
+const ledgerInLane = 200;
 export const ledgerPage = 100;
 
-/** The oldest page, once the lane has more than it keeps and none of it can be gone back to. */
+/** The oldest entries, none that can be gone back to, once the lane has more than it keeps. */
 export function fullPage(ledger: LedgerEntry[]): LedgerEntry[] | undefined {
   if (ledger.length <= ledgerInLane) return undefined;
-  const page = ledger.slice(0, ledgerPage);
-  return page.some(({ versions }) => versions) ? undefined : page;
+  const page = ledger.filter(({ versions }) => !versions).slice(0, ledgerPage);
+  return page.length === ledgerPage ? page : undefined;
 }

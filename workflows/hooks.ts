@@ -56,7 +56,9 @@ async function runHook(state: RolloutState, call: ReturnType<typeof hookCalls>[n
     ...(version.stableVersion && { currentVersion: version.stableVersion }),
     targetVersion: version.candidateVersion!,
     environment: state.input.environment,
+    target: state.input.target.name,
     commit: state.input.commit,
+    variables: state.input.variables,
   };
   state.hookReports.set(executionId, undefined);
   const returned = await invokeHook({ target: state.input.target, hook, payload });

@@ -56,7 +56,7 @@ function take<A extends Ask>(
 /** From runs and rollouts. */
 function takeRuns(self: Lane): void {
   const { state } = self;
-  setHandler(enter, (entry) => letIn(self, entry));
+  setHandler(enter, (entry) => letIn(self, { ...entry, cameMs: Date.now() }));
   setHandler(goAhead, ({ run, release, approvedBy }) => {
     if (state.turn?.run !== run || state.turn.state !== 'granted') return;
     Object.assign(state.turn, { release, approvedBy });
@@ -198,7 +198,10 @@ async function refuseMissing({ state }: Lane, to: NonNullable<Rollback['to']>): 
   const missing: string[] = [];
   for (const [name, versions] of Object.entries(to.versions!)) {
     const target = state.targets.find((each) => each.name === name);
-    if (target) missing.push(...(await checkVersions({ target, versions })).missing);
+    if (!target) continue;
+    // Where AWS does not answer, going back is tried all the same, for as long as it takes.
+    const checked = await checkVersions({ target, versions }).catch(() => undefined);
+    missing.push(...(checked?.missing ?? []));
   }
   if (missing.length === 0) return;
   throw ApplicationFailure.nonRetryable(

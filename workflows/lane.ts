@@ -1,7 +1,7 @@
 import {
   allHandlersFinished,
+  type ActivityFailure,
   ApplicationFailure,
-  ActivityFailure,
   condition,
   continueAsNew,
   workflowInfo,
@@ -21,7 +21,6 @@ import {
   keptVersions,
   leaveRelease,
   type LedgerEntry,
-  ledgerPage,
   liveEntry,
   type ReleaseVersions,
 } from '../domain/ledger.ts';
@@ -70,11 +69,18 @@ export async function lane(input: LaneInput): Promise<never> {
   // Before the first wait: an update that finds no handler is refused.
   takeMessages(self);
   if (!carried) await takeUp(self);
-  while (workflowInfo().historyLength < eventsMax && !workflowInfo().continueAsNewSuggested) await goOn(self);
-  await self.housekeeping;
-  await condition(allHandlersFinished);
+  do await goOn(self);
+  while (!(await mayEnd(self)));
   // A message that came in the meantime makes the server ask for this again, with it taken in.
   return continueAsNew<typeof lane>({ ...input, carried: state });
+}
+
+/** Whether this run of the workflow is long enough, and nothing of it is left to do; a rollback does not wait for that. */
+async function mayEnd(self: Lane): Promise<boolean> {
+  const { historyLength, continueAsNewSuggested } = workflowInfo();
+  if (historyLength < eventsMax && !continueAsNewSuggested) return false;
+  await condition(() => self.rollbacks.length > 0 || (!self.housekeeping && allHandlersFinished()));
+  return self.rollbacks.length === 0;
 }
 
 /** What was known by a lane before this one that was ended from outside; what came since comes after it. */
@@ -101,13 +107,13 @@ async function afterAnEndFromOutside(self: Lane): Promise<void> {
   const settles = turn.release!.waves.map((wave) =>
     wave.map((input) => ({ ...input, settleOnly: true, several: false })),
   );
-  self.waves = newWaves(self.id, async () => {});
+  self.waves = newWaves(self.id);
   const { rollouts } = await rollOut(self.waves, [settles.flat()]);
   delete self.waves;
   const reason = ['The lane was ended from outside during the rollout; its traffic was sent back.']
     .concat(rollouts.flatMap(({ warnings }) => warnings))
     .join(' ');
-  await record(self, turn, { outcome: 'rolledBack', reason, rollouts }, now());
+  record(self, turn, { outcome: 'rolledBack', reason, rollouts }, now());
   await tell(turn.run, {
     environment: self.state.environment,
     rollouts,
@@ -140,6 +146,10 @@ async function goOn(self: Lane): Promise<void> {
     return;
   }
   delete turn.blocked;
+  // What has waited for long may have been ended from outside meanwhile, and is not to be released then.
+  if (Date.now() - turn.cameMs! > lookAfterSeconds * 1000 && !(await isUnderWay({ run: turn.run })))
+    return giveUp(self, turn);
+  if (happened()) return;
   if (turn.release) return rollOutTurn(self, turn);
   turn.state = 'granted';
   const live = liveEntry(state.ledger);
@@ -158,15 +168,15 @@ async function blockNow({ state }: Lane, turn: Turn): Promise<Block | undefined>
 
 /** Waits for the run to say how its gate or its checks went; one that was ended from outside never will. */
 async function lookAfter(self: Lane, turn: Turn, happened: () => boolean): Promise<void> {
+  if (self.state.waiting.length === 0) return condition(happened);
   for (let waitSeconds = lookAfterSeconds; ; waitSeconds = Math.min(waitSeconds * 2, 3_600)) {
-    const waited = self.state.waiting.length
-      ? !(await condition(happened, `${waitSeconds}s`))
-      : (await condition(happened), false);
-    if (!waited) return;
-    if (await isUnderWay({ run: turn.run })) continue;
-    if (self.state.turn === turn) delete self.state.turn;
-    return;
+    if (!(await isUnderWay({ run: turn.run }))) return giveUp(self, turn);
+    if (await condition(happened, `${waitSeconds}s`)) return;
   }
+}
+
+function giveUp({ state }: Lane, turn: Turn): void {
+  if (state.turn === turn) delete state.turn;
 }
 
 async function rollOutTurn(self: Lane, turn: Turn<ReleaseInput>): Promise<void> {
@@ -177,19 +187,21 @@ async function rollOutTurn(self: Lane, turn: Turn<ReleaseInput>): Promise<void> 
   turn.state = 'rolling';
   state.targets = waves.flat().map(({ target }) => target);
   noteBucket(state, waves.flat());
-  self.waves = newWaves(self.id, (rollout) => tell(turn.run, { environment, rollouts: [rollout] }));
+  self.waves = newWaves(self.id, {
+    together: true,
+    onChange: (rollout) => tell(turn.run, { environment, rollouts: [rollout] }),
+  });
   const ended = await sendBackHalfs(self, await rollOut(self.waves, waves));
   delete self.waves;
-  await record(self, turn, ended, startedAt);
+  record(self, turn, ended, startedAt);
   const { outcome, reason, rollouts } = ended;
   // What a rollback under way waits for is done with; the run's checks would be of what is live no longer.
   if (isGood(outcome) && checks) turn.state = 'checking';
   else delete state.turn;
   await tell(turn.run, { environment, rollouts, ended: { outcome, ...(reason && { reason }) } });
   const { keepReleases } = turn.release!;
-  if (outcome !== 'succeeded' || state.nextNumber <= keepReleases) return;
-  await self.housekeeping;
-  self.housekeeping = keepHouse(self, keepReleases);
+  if (state.nextNumber <= keepReleases || self.housekeeping) return;
+  self.housekeeping = keepHouse(self, keepReleases).finally(() => delete self.housekeeping);
 }
 
 /** Where one target was cut off after all others had been told to end, they go back to it. */
@@ -198,10 +210,7 @@ async function sendBackHalfs(self: Lane, ended: WavesEnded): Promise<WavesEnded>
   const good = ended.rollouts.filter(({ outcome }) => outcome === 'succeeded');
   const back = good.map((each) => ({ target: each.target, versions: versionsOf(each, 'stableVersion') }));
   const inputs = rollbackInputs(self, `${self.state.turn!.run}-back`, back);
-  const sent = await rollOut(
-    newWaves(self.id, async () => {}),
-    [inputs],
-  );
+  const sent = await rollOut(newWaves(self.id), [inputs]);
   return {
     ...ended,
     rollouts: ended.rollouts.map((each) => {
@@ -256,7 +265,7 @@ async function goBackTo(self: Lane, rollback: Rollback): Promise<void> {
   if (to) {
     const back = Object.entries(to.versions!).map(([target, versions]) => ({ target, versions }));
     const inputs = rollbackInputs(self, `${self.id}-rollback-${state.nextNumber}`, back, ask.plan);
-    self.waves = newWaves(self.id, async () => {});
+    self.waves = newWaves(self.id);
     rollback.ended = await rollOut(self.waves, [inputs]);
     delete self.waves;
     noteRollback(self, rollback, to, startedAt);
@@ -287,12 +296,12 @@ function noteRollback({ state }: Lane, { ask, ended }: Rollback, to: LedgerEntry
 }
 
 /** Into the ledger; before the first release, also what was found live. */
-async function record(
+function record(
   self: Lane,
   turn: LaneEntry<ReleaseInput>,
   { outcome, reason, rollouts }: WavesEnded,
   startedAt: string,
-): Promise<void> {
+): void {
   const { state } = self;
   if (!liveEntry(state.ledger)) noteFound(state, rollouts, startedAt);
   const { run, commit, by, why, approvedBy, override } = turn;
@@ -368,7 +377,7 @@ async function keepHouse(self: Lane, keepReleases: number): Promise<void> {
   if (!page) return;
   try {
     await storeLedgerPage({ application, environment, bucket, page: state.pages, entries: page });
-    ledger.splice(0, ledgerPage);
+    state.ledger = state.ledger.filter((entry) => !page.includes(entry));
     state.pages++;
   } catch (error) {
     // Someone else's page has this number: it stays, and ours gets the next one.

@@ -31,12 +31,18 @@ export interface Waves {
   /** All targets were through. */
   concluded: boolean;
   rollouts: Begun[];
+  /** One that goes back takes all others with it, and none ends before all are through. */
+  together: boolean;
   /** Told whenever a rollout begins or ends. */
   onChange: (rollout: RolloutStatus) => Promise<void>;
 }
 
-export function newWaves(lane: string, onChange: Waves['onChange']): Waves {
-  return { lane, passed: new Set(), concluded: false, rollouts: [], onChange };
+/** Without `together`, each target is on its own, as when going back. */
+export function newWaves(
+  lane: string,
+  { together = false, onChange = async () => {} }: Partial<Pick<Waves, 'together' | 'onChange'>> = {},
+): Waves {
+  return { lane, passed: new Set(), concluded: false, rollouts: [], together, onChange };
 }
 
 export interface WavesEnded {
@@ -59,7 +65,7 @@ export async function rollOut(waves: Waves, inputs: RolloutInput[][]): Promise<W
       begun.every(({ rollout }) => rollout.ended || waves.passed.has(rollout.status.target)),
     );
   }
-  if (!waves.stopped && inputs.flat().length > 1) {
+  if (waves.together && !waves.stopped && inputs.flat().length > 1) {
     waves.concluded = true;
     await signalAll(waves, conclude);
   }
@@ -109,35 +115,36 @@ async function follow(waves: Waves, rollout: Begun, input: RolloutInput): Promis
   const { outcome, reason, environment, target } = rollout.status;
   await Promise.all([
     waves.onChange(rollout.status),
-    !isGood(outcome) &&
+    waves.together &&
+      !isGood(outcome) &&
       stopAll(waves, { sentBackWith: target, why: reason ?? `${environment} ended ${outcome} there` }),
   ]);
 }
 
+/** One that was terminated, or timed out, could not send its traffic back itself: another settles what it left. */
 async function resultOf(waves: Waves, rollout: Begun, input: RolloutInput): Promise<RolloutStatus> {
-  const { workflowId } = rollout.status;
   try {
-    const child = await startRollout(workflowId, input);
-    rollout.status = { ...rollout.status, firstRunId: child.firstExecutionRunId };
-    // Asked to stop while it was being started: it has not heard of it.
-    if (waves.stopped) await child.signal(abortSignal, waves.stopped);
-    await waves.onChange(rollout.status);
-    return await child.result();
+    return await runOnce(waves, rollout, input);
   } catch (error) {
     if (!(error instanceof ChildWorkflowFailure)) throw error;
-    return settled(workflowId, input);
+    const settled = await resultOf(waves, rollout, { ...input, settleOnly: true });
+    if (input.settleOnly) return settled;
+    const sentences = [
+      `The rollout in ${input.environment} was ended from outside.`,
+      settled.reason,
+      ...settled.warnings,
+    ];
+    return { ...settled, reason: sentences.filter(Boolean).join(' ') };
   }
 }
 
-/** Terminated, or timed out, from outside: it could not send its traffic back itself. */
-async function settled(workflowId: string, input: RolloutInput): Promise<RolloutStatus> {
-  const settled = await (await startRollout(workflowId, { ...input, settleOnly: true })).result();
-  const sentences = [
-    `The rollout in ${input.environment} was ended from outside.`,
-    settled.reason,
-    ...settled.warnings,
-  ];
-  return { ...settled, reason: sentences.filter(Boolean).join(' ') };
+async function runOnce(waves: Waves, rollout: Begun, input: RolloutInput): Promise<RolloutStatus> {
+  const child = await startRollout(rollout.status.workflowId, input);
+  rollout.status = { ...rollout.status, firstRunId: child.firstExecutionRunId };
+  // Asked to stop while it was being started: it has not heard of it.
+  if (waves.stopped) await child.signal(abortSignal, waves.stopped);
+  await waves.onChange(rollout.status);
+  return child.result();
 }
 
 /** The rollout that a lane before this one had begun may still be going back: its place is waited for. */

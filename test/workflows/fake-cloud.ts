@@ -42,6 +42,8 @@ export class FakeCloud {
   readonly pages = new Map<number, LedgerEntry[]>();
   /** Absent where the server can list workflows, which the time-skipping one cannot. */
   previousLane?: (() => Promise<LaneState | undefined>) | undefined = async () => undefined;
+  /** For runs that have no workflow of their own in a test. */
+  isUnderWay?: (() => Promise<boolean>) | undefined;
   /** What checks answer. */
   checks: ReturnType<typeof createCheckActivities> = {
     invokeCheck: async () => ({ status: 'Succeeded' }),
@@ -123,6 +125,7 @@ export class FakeCloud {
       ...this.#house(),
       ...createLaneActivities(),
       ...(this.previousLane && { previousLane: this.previousLane }),
+      ...(this.isUnderWay && { isUnderWay: this.isUnderWay }),
       compareRelease: this.compareRelease,
       ...this.checks,
     };

@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest';
+import { beforeEach, expect, it, vi } from 'vitest';
 import type { LaneStatus } from '../../domain/lane.ts';
 import type { LedgerEntry } from '../../domain/ledger.ts';
 import { readHistory } from '../../workflows/look.ts';
@@ -7,6 +7,9 @@ import { laneOf, release } from './lanes.ts';
 import { timeSkipping } from './time-skipping.ts';
 
 const world = timeSkipping();
+beforeEach(() => {
+  world.cloud.isUnderWay = async () => true;
+});
 
 const runs = 500;
 

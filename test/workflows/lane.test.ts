@@ -1,10 +1,13 @@
-import { describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { GetFunctionConfigurationCommand, UpdateAliasCommand } from '@aws-sdk/client-lambda';
 import type { LaneStatus } from '../../domain/lane.ts';
 import { laneOf, release } from './lanes.ts';
 import { timeSkipping } from './time-skipping.ts';
 
 const world = timeSkipping();
+beforeEach(() => {
+  world.cloud.isUnderWay = async () => true;
+});
 let count = 0;
 const newLane = () => laneOf(world, `lane${++count}`);
 const canary = (code: string) => release(code, 'Canary10Percent10Minutes');
