@@ -129,7 +129,8 @@ function promoteInstead(status: RunStatus): string {
   const { state, waiting = '' } = currentEnvironment(status) ?? {};
   const { run } = status;
   if (state === 'gate') return ` Approve it: pipeline approve ${run}`;
-  if (state !== 'waiting' || waiting.includes('--override')) return '';
+  // No override goes over a hold.
+  if (state !== 'waiting' || waiting.includes('--override') || waiting.includes(' is held ')) return '';
   if (waiting.includes('frozen')) return ` Or go on all the same: pipeline promote ${run} --override`;
   return ` If it is a freeze that it waits for, go on all the same: pipeline promote ${run} --override`;
 }
