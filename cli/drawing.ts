@@ -4,7 +4,7 @@ import { cells, padded, span, wrapped } from './text.ts';
 
 /* What every screen is made of: marks, times, tables, and text beside a mark. */
 
-export type Tone = 'green' | 'red' | 'yellow' | 'cyan' | 'dim';
+type Tone = 'green' | 'red' | 'yellow' | 'cyan' | 'dim';
 export interface Mark {
   icon: string;
   tone: Tone;

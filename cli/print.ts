@@ -9,7 +9,7 @@ export class CliError extends Error {
   }
 }
 
-export type Colors = ReturnType<typeof pc.createColors>;
+type Colors = ReturnType<typeof pc.createColors>;
 
 /** What lines are made for. */
 export interface Screen {
