@@ -88,6 +88,12 @@ interface Admitted<Release> {
   stop?: Turn<Release>;
 }
 
+/** How a run ended here that comes again, having missed the news. */
+export function endedAs({ ledger, turn }: LaneState, run: string): LedgerEntry | undefined {
+  if (turn?.run === run) return undefined;
+  return ledger.findLast(({ kind, release }) => kind === 'release' && release === run);
+}
+
 /** Lets a run in, as its environment's `concurrency` has it. The same run again changes nothing. */
 export function admit<R>(state: LaneState<R>, entry: LaneEntry<R>): Admitted<R> {
   const { turn } = state;

@@ -1,6 +1,6 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure, condition, setHandler, workflowInfo } from '@temporalio/workflow';
-import { admit, type LaneEntry, type LaneStatus } from '../domain/lane.ts';
+import { admit, endedAs, type LaneEntry, type LaneStatus } from '../domain/lane.ts';
 import { liveEntry, rollbackTarget } from '../domain/ledger.ts';
 import { isGood } from '../domain/status.ts';
 import { type Lane, type Rollback, tell } from './lane-state.ts';
@@ -80,6 +80,11 @@ function takeRuns(self: Lane): void {
 /** Those whose place it takes are told. */
 export async function letIn(self: Lane, entry: LaneEntry<ReleaseInput>): Promise<void> {
   const { environment } = self.state;
+  const over = endedAs(self.state, entry.run);
+  if (over) {
+    const { outcome, reason } = over;
+    return tell(entry.run, { environment, ended: { outcome, ...(reason && { reason }) } });
+  }
   const { superseded, stop } = admit(self.state, entry);
   self.changes++;
   if (stop) await stopTurn(self, { by: `run ${entry.run}`, why: 'a newer run, and concurrency: cancel' });

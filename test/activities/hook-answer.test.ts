@@ -17,6 +17,8 @@ const payload: HookPayload = {
   alias: 'live',
   targetVersion: '42',
   environment: 'production',
+  target: 'default',
+  variables: {},
   commit: 'c0ffee0',
 };
 

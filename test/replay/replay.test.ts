@@ -3,7 +3,9 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { Worker } from '@temporalio/worker';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { abort, reportHook } from '../../workflows/messages.ts';
+import { abort, approveSignal, reportHook } from '../../workflows/messages.ts';
+import type { RolloutInput } from '../../workflows/rollout-state.ts';
+import { laneOf, release } from '../workflows/lanes.ts';
 import { runsOf } from '../workflows/runs.ts';
 import { bundleWorkflows, fn, type Rollout, timeSkipping } from '../workflows/time-skipping.ts';
 
@@ -102,6 +104,40 @@ const stories: Record<string, () => Promise<string>> = {
     const { handle, ended } = await start();
     await ended();
     return handle.workflowId;
+  },
+  'run-approved-then-checked': async () => {
+    const [staging, production] = world.builds.environments;
+    staging!.checks = [
+      { name: 'smoke', kind: 'lambda', function: { name: 'smoke' }, timeoutSeconds: 60, retries: 0 },
+    ];
+    production!.approval = { count: 1, expiresSeconds: 3_600 };
+    const { handle, when, ended } = await start();
+    await when(({ environments }) => environments[1]?.gate?.facts !== undefined);
+    await handle.signal(approveSignal, { by: 'bob' });
+    await ended();
+    return handle.workflowId;
+  },
+  'lane-in-waves-with-a-breach-and-a-rollback': async () => {
+    world.cloud.isUnderWay = async () => true;
+    world.cloud.alarms.set('errors', [
+      [0, 'OK'],
+      [42, 'ALARM'],
+    ]);
+    const lane = laneOf(world, 'waves');
+    for (const [run, alarms] of [['one'], ['two', ['errors']]] as const) {
+      for (const target of ['a', 'b']) if (run === 'one') world.cloud.lambdaOf(target).add('checkout');
+      const [[made]] = release(run, 'Canary10Percent10Minutes').waves as [[RolloutInput]];
+      const waves = ['a', 'b'].map((name) => {
+        const [checkout] = made.functions;
+        const shift = { ...checkout!.shift!, alarms: (alarms ?? []).map((alarm) => ({ name: alarm })) };
+        return [{ ...made, target: { name }, several: true, functions: [{ ...checkout!, shift }] }];
+      });
+      await lane.enter(run, { concurrency: 'queued', release: { ...release(run), waves } });
+    }
+    await world.until(60);
+    await lane.when(({ ledger, turn }) => !turn && ledger[0]?.outcome === 'rolledBack');
+    await lane.rollback();
+    return lane.id;
   },
   'run-aborted': async () => {
     world.builds.environments.shift();

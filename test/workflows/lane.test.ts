@@ -58,6 +58,17 @@ describe('turns', () => {
     expect(status.turn).toBeUndefined();
   });
 
+  it('of two that were started in the same moment, the one that comes last goes on', async () => {
+    const lane = await inCanary();
+    await lane.enter('two', { startedMs: 5_000 });
+    await lane.enter('three', { startedMs: 5_000 });
+    await world.until(11);
+    expect(outcomes(await lane.when(idle)).slice(1)).toEqual([
+      'release one succeeded',
+      'release three succeeded',
+    ]);
+  });
+
   it('takes the same run once, however often it comes', async () => {
     const lane = await inCanary();
     for (let times = 0; times < 3; times++) await lane.enter('one', { release: canary('one'), startedMs: 1 });
@@ -339,6 +350,33 @@ describe('going back', () => {
     expect(await lane.rollback()).toContain('production is on found');
     expect(version()).toBe('41');
   });
+});
+
+it('takes a rollback with it whenever it continues as new', async () => {
+  const lane = newLane();
+  await released(lane, 'one', 'two');
+  const until = new Date((await world.env.currentTimeMs()) + 3_600_000).toISOString();
+  const { runId } = await lane.handle().describe();
+  let current = runId;
+  for (let round = 0; current === runId; round++) {
+    const to = round % 2 ? 'two' : 'one';
+    // Freezes fill the history; somewhere among them it is full.
+    const freezes = Array.from({ length: 100 }, () => lane.freeze(until));
+    const [answer] = await Promise.all([lane.rollback({ to }), ...freezes]);
+    expect(answer).toContain(`production is on ${to} `);
+    current = (await lane.handle().describe()).runId;
+  }
+  expect((await lane.status()).freeze).toBeDefined();
+  expect(await lane.rollback({ to: 'one' })).toContain('production is on one ');
+});
+
+it('tells a run that comes again how it ended, and does nothing more', async () => {
+  const lane = newLane();
+  await released(lane, 'one', 'two');
+  await lane.enter('one', { concurrency: 'queued' });
+  const status = await lane.status();
+  expect(idle(status)).toBe(true);
+  expect(status.live).toMatchObject({ release: 'two' });
 });
 
 it('keeps so many releases as the pipeline says, and deletes the versions of older ones', async () => {
