@@ -60,7 +60,7 @@ export async function lane(input: LaneInput): Promise<never> {
   const { application, environment, carried } = input;
   const state = carried ?? (newLane(application, environment) as LaneState<ReleaseInput>);
   const self: Lane = {
-    id: workflowInfo().workflowId,
+    id: `${application}/${environment}`,
     state,
     ready: carried !== undefined,
     rollbacks: [],

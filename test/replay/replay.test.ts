@@ -121,7 +121,7 @@ const stories: Record<string, () => Promise<string>> = {
     world.cloud.isUnderWay = async () => true;
     world.cloud.alarms.set('errors', [
       [0, 'OK'],
-      [42, 'ALARM'],
+      [35, 'ALARM'],
     ]);
     const lane = laneOf(world, 'waves');
     for (const [run, alarms] of [['one'], ['two', ['errors']]] as const) {
