@@ -1,11 +1,10 @@
-import type { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { InvokeCommand, ResourceNotFoundException } from '@aws-sdk/client-lambda';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { join } from 'node:path';
 import type { Reference, Target } from '../domain/definition.ts';
 import { buildEnvironment, follow } from './child-process.ts';
-import { listResources } from './cloudformation.ts';
+import { resourcesIfAny } from './cloudformation.ts';
 import type { Workspace } from './contract.ts';
 import { withHeartbeat } from './heartbeat.ts';
 import { type HookAnswer, readHookAnswer } from './lambda.ts';
@@ -131,21 +130,13 @@ async function functionName({ cloudformation }: TargetClients, call: CheckCall):
   const { function: reference, functionNames, stack } = call;
   if ('name' in reference) return reference.name;
   const { logicalId } = reference;
-  const resources: Record<string, string> = stack ? await resourcesOf(cloudformation, stack) : functionNames;
+  const resources: Record<string, string> = stack
+    ? await resourcesIfAny(cloudformation, stack)
+    : functionNames;
   const name = resources[logicalId];
   if (name) return name;
   const place = stack ? `the resources of stack ${stack}` : 'the functions with a name in pipeline.yaml';
   throw notFound(`${logicalId} is not among ${place}. Write its name or ARN, or add it there.`);
-}
-
-async function resourcesOf(cloudformation: CloudFormationClient, stack: string) {
-  try {
-    return await listResources(cloudformation, stack);
-  } catch (error) {
-    // CloudFormation has no exception of its own for this: ValidationError "Stack with id X does not exist".
-    if (/does not exist/.test((error as Error).message)) return {};
-    throw error;
-  }
 }
 
 function notFound(sentence: string): ApplicationFailure {

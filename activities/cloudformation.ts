@@ -55,6 +55,11 @@ export function createCloudFormationActivities({ clientsOf }: { clientsOf: Clien
     async deployStack(input: StackInput): Promise<StackResult> {
       return withHeartbeat(() => deploy(clientsOf(input.target), input));
     },
+
+    /** Physical names by logical id; none where there is no such stack. Only reads. */
+    async stackResources({ target, stack }: { target: Target; stack: string }) {
+      return resourcesIfAny(clientsOf(target).cloudformation, stack);
+    },
   };
 }
 
@@ -323,6 +328,20 @@ export async function listResources(
     }
   }
   return resources;
+}
+
+/** As `listResources`; none where there is no such stack. */
+export async function resourcesIfAny(
+  cloudformation: CloudFormationClient,
+  stack: string,
+): Promise<Record<string, string>> {
+  try {
+    return await listResources(cloudformation, stack);
+  } catch (error) {
+    // CloudFormation has no exception of its own for this: ValidationError "Stack with id X does not exist".
+    if (/does not exist/.test((error as Error).message)) return {};
+    throw error;
+  }
 }
 
 function sameParameters(stack: Stack, wanted: Record<string, string>): boolean {

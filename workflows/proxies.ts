@@ -19,6 +19,7 @@ type Git = ReturnType<typeof createGitActivities>;
 type Build = ReturnType<typeof createBuildActivities> & ReturnType<typeof createArtifactActivities>;
 type Lambda = ReturnType<typeof createLambdaActivities>;
 type LiveVersions = ReturnType<typeof createLiveVersionActivities>;
+type CloudFormation = ReturnType<typeof createCloudFormationActivities>;
 type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
 
 const retry = {
@@ -47,7 +48,7 @@ export function onBuildWorker(taskQueue: string): Build {
   });
 }
 
-export const { deployStack } = proxyActivities<ReturnType<typeof createCloudFormationActivities>>({
+export const { deployStack } = proxyActivities<CloudFormation>({
   startToCloseTimeout: '2h',
   heartbeatTimeout: '30s',
   retry,
@@ -153,6 +154,11 @@ export const { checkTargets } = proxyActivities<ReturnType<typeof createTargetAc
 export const { shiftTraffic, goBack, finishShift } = proxyLocalActivities<Lambda>({
   startToCloseTimeout: '30s',
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { maximumAttempts: 1 },
+});
+
+export const { stackResources } = proxyLocalActivities<CloudFormation>({
+  startToCloseTimeout: '15s',
   retry: { maximumAttempts: 1 },
 });
 

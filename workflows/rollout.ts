@@ -22,6 +22,7 @@ import {
   placeArtifacts,
   publishVersions,
   settleAliases,
+  stackResources,
 } from './proxies.ts';
 import { takeMessages } from './rollout-messages.ts';
 import {
@@ -298,12 +299,11 @@ async function allBack(state: RolloutState): Promise<void> {
 /** After a rollout was ended from outside: its aliases go back, by the marks it left on them. */
 async function settle(state: RolloutState): Promise<void> {
   const { status } = state;
-  await updateStack(state);
   const event = begin(status.events, 'GoBack');
   status.phase = 'GoBack';
-  const aliases = status.functions.map(({ functionName, alias }) => ({ functionName, alias: alias! }));
   for (let waitSeconds = 1; event.status === 'InProgress'; waitSeconds = Math.min(waitSeconds * 2, 30)) {
     try {
+      const aliases = await aliasesThere(state);
       status.warnings = await settleAliases({ target: state.input.target, aliases });
       end(event, 'Succeeded', `${status.warnings.length} of ${aliases.length} sent back`);
     } catch (error) {
@@ -313,6 +313,22 @@ async function settle(state: RolloutState): Promise<void> {
   }
   endAll(status.events);
   status.outcome = status.warnings.length > 0 ? 'rolledBack' : 'failed';
+}
+
+/** The stack is read, and never updated, to go back; what it does not have yet has no alias either. */
+async function aliasesThere({
+  input,
+  status,
+}: RolloutState): Promise<{ functionName: string; alias: string }[]> {
+  const { stack, target } = input;
+  const resources = stack ? await stackResources({ target, stack: stack.name }) : {};
+  return status.functions.flatMap((shown) => {
+    const given = input.functions.find(({ logicalId }) => logicalId === shown.logicalId)?.functionName;
+    const functionName = resources[shown.logicalId] ?? given;
+    if (!functionName) return [];
+    shown.functionName = functionName;
+    return { functionName, alias: shown.alias! };
+  });
 }
 
 function distinct(names: string[]): string[] {

@@ -1,6 +1,6 @@
 import { DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
 import { DeleteFunctionCommand, UpdateAliasCommand } from '@aws-sdk/client-lambda';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RunStatus } from '../../domain/status.ts';
 import { type Application, createApplication, handler, template } from './application.ts';
 import { type Harness, type Place, startHarness } from './harness.ts';
@@ -272,6 +272,48 @@ it('tells an alias that was moved by hand, and the mend that it names puts it ba
   expect(await asked('ada', 'unhold', 'production')).toMatchObject({ exitStatus: 0 });
 });
 
+it('sends both back when the rollout in one is terminated', async () => {
+  const run = await push('six');
+  await atGate(run);
+  await approve(run);
+  await harness.until(run, ({ rollouts }) => rollouts[1]?.functions[0]?.weightPercent === 50);
+  await harness.temporalCommand('workflow', 'terminate', '--workflow-id', 'shop/production/us-east-1');
+  expect(await harness.ended(run)).toMatchObject({
+    outcome: 'rolledBack',
+    reason: expect.stringMatching(
+      /^us-east-1: The rollout in production was ended from outside\..*sent back to version 5\..*Sent back with it: eu-west-1\.$/,
+    ),
+  });
+  expect(await live()).toEqual(bothOn('5'));
+});
+
+it('sends both back when the lane is terminated in the second wave; the next push finds its ledger', async () => {
+  const run = await push('seven');
+  await atGate(run);
+  await approve(run);
+  await harness.until(run, ({ rollouts }) => rollouts[1]?.functions[0]?.weightPercent === 50);
+  await harness.temporalCommand('workflow', 'terminate', '--workflow-id', 'shop/production');
+  await vi.waitFor(async () => expect(await live()).toEqual(bothOn('5')), { timeout: 20_000, interval: 100 });
+  const next = await push('eight');
+  expect(await harness.ended(run)).toMatchObject({
+    outcome: 'rolledBack',
+    reason: expect.stringContaining('The lane was ended from outside'),
+    rollouts: [{ target: 'eu-west-1' }, { target: 'us-east-1' }],
+  });
+  await atGate(next);
+  const history = JSON.parse((await asked('ada', 'history', 'production', '--json')).stdout);
+  expect(history.entries.slice(0, 4)).toMatchObject([
+    { release: run, outcome: 'rolledBack' },
+    { release: expect.any(String), outcome: 'rolledBack' },
+    { kind: 'rollback', release: rolledOut.at(-1) },
+    { kind: 'release', release: rolledOut.at(-1) },
+  ]);
+  expect(history.entries).toHaveLength(9);
+  await harness.pipeline(['abort', next], app.folder);
+  expect(await harness.ended(next)).toMatchObject({ outcome: 'aborted' });
+  expect(await live()).toEqual(bothOn('5'));
+});
+
 describe('a wrong move', () => {
   it('a rollback to a version that was deleted by hand: nothing changes', async () => {
     await places['us-east-1'].lambda.send(new DeleteFunctionCommand({ FunctionName: name, Qualifier: '2' }));
@@ -291,7 +333,7 @@ describe('a wrong move', () => {
     const before = await harness.alias('shop-staging-Checkout');
     app.commit({
       'pipeline.yaml': pipelineFile(`arn:aws:iam::${otherAccount}:role/x/`),
-      'src/checkout/app.ts': handler('six'),
+      'src/checkout/app.ts': handler('nine'),
     });
     const status = await harness.ended(await harness.start(app.folder));
     expect(status).toMatchObject({
@@ -308,7 +350,7 @@ describe('a wrong move', () => {
   it('an approval by someone not listed, twice by one person, and of what was rejected', async () => {
     const listed = 'approval: { by: [ann, bob], count: 2 }';
     app.commit({ 'pipeline.yaml': pipelineFile().replace('approval: required', listed) });
-    const run = await push('seven');
+    const run = await push('ten');
     await atGate(run);
     const refused = (sentence: string) => ({ exitStatus: 2, stderr: expect.stringContaining(sentence) });
     expect(await asked('mallory', 'approve', run)).toMatchObject(

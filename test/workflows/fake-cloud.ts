@@ -217,6 +217,7 @@ export class FakeCloud {
         this.stacks.push(await this.stack());
         return this.stacks.at(-1)!;
       },
+      stackResources: async () => (await this.stack()).resources,
     };
   }
 }
