@@ -16,7 +16,12 @@ export function rolloutsIn({ rollouts }: RunStatus, environment: string): Rollou
 
 /** The environment; with its target where the run deploys to several there. */
 export function placeOf({ environment, target }: RolloutStatus, status: RunStatus): string {
-  return rolloutsIn(status, environment).length > 1 ? `${environment}/${target}` : environment;
+  const known = status.environments.find((each) => each.environment === environment);
+  return known && hasSeveral(known) ? `${environment}/${target}` : environment;
+}
+
+export function hasSeveral({ waves }: EnvironmentStatus): boolean {
+  return waves.flat().length > 1;
 }
 
 /** The environment that a run under way is in. */

@@ -1,10 +1,11 @@
-import type {
-  CheckStatus,
-  EnvironmentStatus,
-  GateStatus,
-  LifecycleEvent,
-  RolloutStatus,
-  RunStatus,
+import {
+  type CheckStatus,
+  type EnvironmentStatus,
+  type GateStatus,
+  isGood,
+  type LifecycleEvent,
+  type RolloutStatus,
+  type RunStatus,
 } from '../domain/status.ts';
 import {
   bad,
@@ -20,7 +21,7 @@ import {
   waiting,
 } from './drawing.ts';
 import { countOf } from './headline.ts';
-import { isShown, isThrough, outcomeIn, rolloutsIn, serving, servingIn } from './places.ts';
+import { hasSeveral, isShown, isThrough, outcomeIn, rolloutsIn, serving, servingIn } from './places.ts';
 import type { Screen } from './print.ts';
 
 /** A row with what is under it. */
@@ -100,8 +101,10 @@ function childrenOf(environment: EnvironmentStatus, here: RolloutStatus[], nowMs
   const { gate, checks } = environment;
   return [
     ...(gate ? [gateNode(gate, environment, nowMs)] : []),
-    ...(here.length > 1
-      ? here.map((each) => targetNode(each, nowMs))
+    ...(hasSeveral(environment)
+      ? environment.waves.flatMap((wave, index) =>
+          wave.flatMap((target) => waveNode(here, target, index + 1, nowMs)),
+        )
       : here.flatMap(({ events }) => events.map((event) => eventNode(event, nowMs)))),
     ...checks.map((check) => checkNode(check, nowMs)),
   ];
@@ -124,6 +127,16 @@ function gateNode(gate: GateStatus, { endedAt: leftAt }: EnvironmentStatus, nowM
   }[outcome];
   const time = elapsed({ startedAt: openedAt, ...(endedAt && { endedAt }) }, nowMs);
   return { ...mark, name: 'Approval', status, time, info, children: [] };
+}
+
+/** Before its wave, a target of several waits; nothing is said of any until the first has begun. */
+function waveNode(here: RolloutStatus[], target: string, wave: number, nowMs: number): Node[] {
+  const rollout = here.find((each) => each.target === target);
+  if (rollout) return [targetNode(rollout, nowMs)];
+  const isToCome = here.length > 0 && here.every(({ outcome }) => outcome === 'running' || isGood(outcome));
+  return isToCome
+    ? [{ ...waiting, name: target, status: 'Pending', time: '', info: `wave ${wave}`, children: [] }]
+    : [];
 }
 
 /** One of several; a target that is through, or went well, takes one line. */

@@ -49,6 +49,8 @@ export interface EnvironmentStatus {
   environment: string;
   /** The lane's workflow id. */
   lane: string;
+  /** Its targets by name, wave after wave. */
+  waves: string[][];
   state: 'waiting' | 'gate' | 'rolling' | 'checking' | 'ended';
   /** While it waits: what for, and what can be done. */
   waiting?: string;

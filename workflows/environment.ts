@@ -40,16 +40,18 @@ export async function goThrough(
     throw error;
   } finally {
     Object.assign(stage.status, { state: 'ended', endedAt: now() });
+    for (const each of stage.status.checks) if (each.status === 'Pending') each.status = 'Skipped';
   }
 }
 
 function enterStage(state: RunState, environment: EnvironmentDefinition, release: ReleaseInput): Stage {
   const { input, status } = state;
-  const { name, concurrency, freezeWindows, approval, checks } = environment;
+  const { name, waves, concurrency, freezeWindows, approval, checks } = environment;
   const stage: Stage = {
     status: {
       environment: name,
       lane: `${input.application}/${name}`,
+      waves: waves.map((wave) => wave.map((target) => target.name)),
       state: 'waiting',
       checks: checks.map((each) => ({ name: each.name, kind: each.kind, status: 'Pending', attempt: 0 })),
       startedAt: now(),

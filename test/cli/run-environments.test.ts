@@ -244,6 +244,24 @@ test('several targets: each with its traffic and its events; one that is through
   ]);
 });
 
+test('a target whose wave is to come is told of from the first wave on', () => {
+  const rollouts = [target('eu-west-1')];
+  const waves = [['eu-west-1'], ['us-east-1', 'us-west-2']];
+  const lines = draw(run({ rollouts, environments: [environment('production', rollouts, { waves })] }));
+  expect(lines[0]).toContain('shifting traffic in production/eu-west-1 ');
+  expect(lines.filter((line) => line.includes('wave'))).toEqual([
+    '   ├─ us-east-1              ◷ Pending           wave 2',
+    '   └─ us-west-2              ◷ Pending           wave 2',
+  ]);
+  const back = [ended('rolledBack', { target: 'eu-west-1' })];
+  const stopped = run({
+    outcome: 'rolledBack',
+    rollouts: back,
+    environments: [environment('production', back, { waves })],
+  });
+  expect(draw(stopped).join()).not.toContain('wave');
+});
+
 test('what was asked of all targets at once is told once; asked twice, twice', () => {
   const promote = { verb: 'promote', by: 'ada', at: at(5) };
   const rollouts = [

@@ -78,6 +78,7 @@ export function environment(name: string, rollouts: RolloutStatus[], more: Parti
   return {
     environment: name,
     lane: `shop/${name}`,
+    waves: rollouts.length ? rollouts.map(({ target }) => [target]) : [['default']],
     state: running ? 'rolling' : 'ended',
     checks: [],
     startedAt: times.find((each) => each.startedAt)?.startedAt ?? at(60),
