@@ -102,10 +102,12 @@ async function lookAtAlarms(state: RolloutState): Promise<string | undefined> {
   const alarms = state.status.alarms.map(({ name }) => name);
   const ignored = state.input.ignoredAlarms;
   if (alarms.length === 0) return undefined;
-  const seen = await readAlarms({ target: state.input.target, alarms, ignored }).catch((error): AlarmState[] => {
-    if (isCancellation(error)) throw error;
-    return alarms.map((name) => ({ name, state: 'UNREADABLE', reason: reasonOf(error) }));
-  });
+  const seen = await readAlarms({ target: state.input.target, alarms, ignored }).catch(
+    (error): AlarmState[] => {
+      if (isCancellation(error)) throw error;
+      return alarms.map((name) => ({ name, state: 'UNREADABLE', reason: reasonOf(error) }));
+    },
+  );
   showAlarms(state, seen);
   failOnBreach(state, seen);
   return unreadable(seen.filter(({ name }) => !ignored.includes(name)));
@@ -185,7 +187,12 @@ function countTraffic(state: RolloutState, shift: ShiftState): CancellationScope
     candidateVersion,
   }));
   return background(state, async () => {
-    await watching(heartbeatSeconds(state)).waitForTraffic({ target: state.input.target, traffic, minInvocations, sinceMs: Date.now() });
+    await watching(heartbeatSeconds(state)).waitForTraffic({
+      target: state.input.target,
+      traffic,
+      minInvocations,
+      sinceMs: Date.now(),
+    });
     shift.enoughTraffic = true;
     state.changes++;
   });
