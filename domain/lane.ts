@@ -36,13 +36,13 @@ export interface Turn<Release = unknown> extends LaneEntry<Release> {
 }
 
 /** Set by a rollback, so that the next push does not put the bad release back unseen. */
-export interface Hold {
+interface Hold {
   by: string;
   why?: string;
   at: string;
 }
 
-export interface Freeze extends Hold {
+interface Freeze extends Hold {
   untilMs: number;
 }
 
@@ -88,18 +88,26 @@ interface Admitted<Release> {
   stop?: Turn<Release>;
 }
 
-/** How a run ended here that comes again, having missed the news. */
-export function endedAs({ ledger, turn }: LaneState, run: string): LedgerEntry | undefined {
-  if (turn?.run === run) return undefined;
-  return ledger.findLast(({ kind, release }) => kind === 'release' && release === run);
+/** A run that hears nothing for long comes again; this one has its turn, or waits for it. */
+export function isHere({ turn, waiting }: LaneState, { run }: LaneEntry): boolean {
+  return turn?.run === run || waiting.some((each) => each.run === run);
+}
+
+/**
+ * How a run ended here that comes again, having missed the news, or in the very moment in which its rollout ended.
+ * A commit that is started once more has the same name, and is another run.
+ */
+export function endedAs({ ledger }: LaneState, { run, startedMs }: LaneEntry): LedgerEntry | undefined {
+  return ledger.findLast(
+    ({ kind, release, startedAt }) =>
+      kind === 'release' && release === run && Date.parse(startedAt) >= startedMs,
+  );
 }
 
 /** Lets a run in, as its environment's `concurrency` has it. The same run again changes nothing. */
 export function admit<R>(state: LaneState<R>, entry: LaneEntry<R>): Admitted<R> {
   const { turn } = state;
-  if (entry.run === turn?.run || state.waiting.some(({ run }) => run === entry.run))
-    return { superseded: [] };
-  if (hadItsTurn(state, entry)) return { superseded: [] };
+  if (isHere(state, entry) || endedAs(state, entry)) return { superseded: [] };
   if (entry.unhold) delete state.held;
   if (entry.concurrency === 'queued') {
     state.waiting.push(entry);
@@ -116,14 +124,6 @@ export function admit<R>(state: LaneState<R>, entry: LaneEntry<R>): Admitted<R> 
     superseded: replaced.map(({ run }) => ({ run, by: entry.run })),
     ...(entry.concurrency === 'cancel' && state.turn && { stop: state.turn }),
   };
-}
-
-/** A run that hears nothing for long comes again, maybe in the very moment in which its rollout ends. */
-function hadItsTurn({ ledger }: LaneState, { run, startedMs }: LaneEntry): boolean {
-  return ledger.some(
-    ({ kind, release, startedAt }) =>
-      kind === 'release' && release === run && Date.parse(startedAt) >= startedMs,
-  );
 }
 
 /** Until its rollouts begin, a run still waits: at its gate, or for a freeze to end. */

@@ -1,6 +1,6 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure, condition, setHandler, workflowInfo } from '@temporalio/workflow';
-import { admit, endedAs, type LaneEntry, type LaneStatus } from '../domain/lane.ts';
+import { admit, endedAs, isHere, type LaneEntry, type LaneStatus } from '../domain/lane.ts';
 import { liveEntry, rollbackTarget } from '../domain/ledger.ts';
 import { isGood } from '../domain/status.ts';
 import { type Lane, type Rollback, tell } from './lane-state.ts';
@@ -21,7 +21,8 @@ import {
 } from './messages.ts';
 import { checkVersions } from './proxies.ts';
 import { now } from './rollout-state.ts';
-import { type ReleaseInput, stopAll, stoppedBy } from './waves.ts';
+import { stopAll, stoppedBy } from './waves.ts';
+import type { ReleaseInput } from './release-input.ts';
 
 /** Sets the handlers of everything that a lane is asked or told. */
 export function takeMessages(self: Lane): void {
@@ -80,7 +81,9 @@ function takeRuns(self: Lane): void {
 /** Those whose place it takes are told. */
 export async function letIn(self: Lane, entry: LaneEntry<ReleaseInput>): Promise<void> {
   const { environment } = self.state;
-  const over = endedAs(self.state, entry.run);
+  // Not a change: it must not wake the lane.
+  if (isHere(self.state, entry)) return;
+  const over = endedAs(self.state, entry);
   if (over) {
     const { outcome, reason } = over;
     return tell(entry.run, { environment, ended: { outcome, ...(reason && { reason }) } });

@@ -93,6 +93,8 @@ function takeNews(state: RunState): void {
       stage.ended = ended;
       return;
     }
+    // The same once more, as the lane tells whoever comes again.
+    if (stage.status.state !== 'checking') return;
     // Its release is being checked, and someone went back from it.
     status.outcome = ended.outcome;
     status.reason ??= ended.reason ?? '';
