@@ -23,7 +23,7 @@ export interface CheckCall {
 }
 
 /** A hook's two fields, and what a check is about. */
-export interface CheckPayload {
+interface CheckPayload {
   DeploymentId: string;
   LifecycleEventHookExecutionId: string;
   event: 'Check';

@@ -3,7 +3,6 @@ import { Context } from '@temporalio/activity';
 import type { FreezeWindow } from '../domain/definition.ts';
 import { frozenUntil } from '../domain/freeze.ts';
 import type { LaneEntry, LaneState } from '../domain/lane.ts';
-import { deployQueue } from '../workflows/task-queues.ts';
 
 export interface LaneName {
   application: string;
@@ -15,9 +14,10 @@ export function createLaneActivities() {
   return {
     /** Signals the environment's lane, and starts it where there is none. The same run may come again. */
     async enterLane({ application, environment, entry }: LaneName & { entry: LaneEntry }): Promise<void> {
-      await Context.current().client.workflow.signalWithStart('lane', {
+      const { client, info } = Context.current();
+      await client.workflow.signalWithStart('lane', {
         workflowId: laneId({ application, environment }),
-        taskQueue: deployQueue,
+        taskQueue: info.taskQueue,
         args: [{ application, environment }],
         signal: 'enter',
         signalArgs: [entry],

@@ -95,7 +95,7 @@ function choices(ledger: LedgerEntry[]): string {
     : 'There is no release to go back to.';
 }
 
-export function sameVersions(a: ReleaseVersions, b: ReleaseVersions): boolean {
+function sameVersions(a: ReleaseVersions, b: ReleaseVersions): boolean {
   const lines = (versions: ReleaseVersions) =>
     Object.entries(versions)
       .flatMap(([target, all]) =>

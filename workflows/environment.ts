@@ -11,9 +11,10 @@ import { runChecks } from './checks.ts';
 import { passGate } from './gate.ts';
 import { goAhead, leave } from './messages.ts';
 import { enterLane } from './proxies.ts';
-import { now, type RolloutInput } from './rollout-state.ts';
+import { now } from './rollout-state.ts';
+import type { RolloutInput } from './release-input.ts';
 import type { Built, RunInput, RunState, Stage } from './run-state.ts';
-import type { ReleaseInput } from './waves.ts';
+import type { ReleaseInput } from './release-input.ts';
 
 /** Who ends a run that was cancelled rather than asked to abort. */
 export const cancelledInTemporal = { by: 'Temporal', why: 'the run was cancelled' };

@@ -2,7 +2,8 @@ import { getExternalWorkflowHandle } from '@temporalio/workflow';
 import type { LaneState } from '../domain/lane.ts';
 import type { LedgerEntry } from '../domain/ledger.ts';
 import { laneNews, type LaneNews, type RollbackAsk } from './messages.ts';
-import type { ReleaseInput, Waves, WavesEnded } from './waves.ts';
+import type { Waves, WavesEnded } from './waves.ts';
+import type { ReleaseInput } from './release-input.ts';
 
 /** Everything a lane knows; all but `state` ends with this run of the workflow. */
 export interface Lane {

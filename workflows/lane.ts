@@ -36,8 +36,10 @@ import {
   pruneVersions,
   storeLedgerPage,
 } from './proxies.ts';
-import { now, type RolloutInput } from './rollout-state.ts';
-import { newWaves, type ReleaseInput, rollOut, type WavesEnded } from './waves.ts';
+import { now } from './rollout-state.ts';
+import type { RolloutInput } from './release-input.ts';
+import { newWaves, rollOut, type WavesEnded } from './waves.ts';
+import type { ReleaseInput } from './release-input.ts';
 
 export interface LaneInput {
   application: string;

@@ -4,7 +4,7 @@ import type { LaneEntry, LaneState, LaneStatus } from '../domain/lane.ts';
 import type { LedgerEntry } from '../domain/ledger.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Outcome, RolloutStatus, RunStatus } from '../domain/status.ts';
-import type { ReleaseInput } from './waves.ts';
+import type { ReleaseInput } from './release-input.ts';
 
 /** Who asks, and why; both are shown in the status. */
 export interface Ask {

@@ -1,45 +1,10 @@
 import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { AliasMove } from '../activities/alias-writes.ts';
 import type { PublishedFunction } from '../activities/publish-version.ts';
-import type { Artifact } from '../domain/artifact.ts';
-import type { OnNoTraffic, Shift, Target } from '../domain/definition.ts';
-import type { LiveVersion } from '../domain/ledger.ts';
 import type { ShiftState } from '../domain/shift.ts';
 import type { EventName, EventStatus, LifecycleEvent, Outcome, RolloutStatus } from '../domain/status.ts';
 import type { HookReport } from './messages.ts';
-
-export interface RolloutInput {
-  application: string;
-  run: string;
-  environment: string;
-  target: Target;
-  commit: string;
-  /** Absent with `deploy: code`. */
-  stack?: { name: string; template: Artifact; parameters: Record<string, string> };
-  functions: RolloutFunction[];
-  minInvocations: number;
-  onNoTraffic: OnNoTraffic;
-  ignoredAlarms: string[];
-  /** Given to hooks. */
-  variables: Record<string, string>;
-  /** Once through, wait for the lane's word that every other target is as far, ready to go back until then. */
-  several: boolean;
-  /** Go back to these versions, whatever the alarms say; nothing is built, and no hook is asked. */
-  rollback?: LiveVersion[];
-  /** Only send back what an earlier rollout, ended from outside, has left on the aliases. */
-  settleOnly?: boolean;
-}
-
-export interface RolloutFunction {
-  logicalId: string;
-  /** With `deploy: code`; the stack knows it otherwise. */
-  functionName?: string;
-  /** Without one, only the code is updated. */
-  alias?: string;
-  /** Absent in a rollback. */
-  artifact?: Artifact;
-  shift?: Shift;
-}
+import type { RolloutInput } from './release-input.ts';
 
 /** Everything one rollout knows, for its steps to share. */
 export interface RolloutState {

@@ -25,15 +25,8 @@ import {
   stackResources,
 } from './proxies.ts';
 import { takeMessages } from './rollout-messages.ts';
-import {
-  begin,
-  end,
-  endAll,
-  functionStatus,
-  newRollout,
-  type RolloutInput,
-  type RolloutState,
-} from './rollout-state.ts';
+import { begin, end, endAll, functionStatus, newRollout, type RolloutState } from './rollout-state.ts';
+import type { RolloutInput } from './release-input.ts';
 import { failIfMovedByOther, shiftAll, watchAlarms } from './shift-traffic.ts';
 import { writeAliases } from './write-aliases.ts';
 

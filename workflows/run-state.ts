@@ -5,7 +5,7 @@ import type { LedgerEntry } from '../domain/ledger.ts';
 import type { EnvironmentStatus, GateStatus, Outcome, RunStatus } from '../domain/status.ts';
 import type { HookReport } from './messages.ts';
 import { now } from './rollout-state.ts';
-import type { ReleaseInput } from './waves.ts';
+import type { ReleaseInput } from './release-input.ts';
 
 export interface RunInput {
   application: string;

@@ -10,16 +10,8 @@ import {
 import { isGood, type Outcome, type RolloutStatus } from '../domain/status.ts';
 import { abortSignal, conclude, type StopAsk } from './messages.ts';
 import { rollout } from './rollout.ts';
-import { type RolloutInput, unknownRollout } from './rollout-state.ts';
-
-/** What a run asks its lane to roll out. */
-export interface ReleaseInput {
-  /** One per target, wave after wave. */
-  waves: RolloutInput[][];
-  /** The run does checks afterwards, and keeps its turn until they are over. */
-  checks: boolean;
-  keepReleases: number;
-}
+import { unknownRollout } from './rollout-state.ts';
+import type { RolloutInput } from './release-input.ts';
 
 /** The rollouts of one environment that are under way together. */
 export interface Waves {

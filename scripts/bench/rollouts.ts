@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Artifact } from '../../domain/artifact.ts';
 import { planOf } from '../../domain/plan.ts';
 import type { rollout } from '../../workflows/rollout.ts';
-import type { RolloutInput } from '../../workflows/rollout-state.ts';
+import type { RolloutInput } from '../../workflows/release-input.ts';
 import { deployQueue } from '../../workflows/task-queues.ts';
 import { createFunction, zipOf } from './lambda-functions.ts';
 import { awsSettings, type Stage } from './stage.ts';

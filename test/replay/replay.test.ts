@@ -4,7 +4,7 @@ import { Worker } from '@temporalio/worker';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { abort, approveSignal, reportHook } from '../../workflows/messages.ts';
-import type { RolloutInput } from '../../workflows/rollout-state.ts';
+import type { RolloutInput } from '../../workflows/release-input.ts';
 import { laneOf, release } from '../workflows/lanes.ts';
 import { runsOf } from '../workflows/runs.ts';
 import { bundleWorkflows, fn, type Rollout, timeSkipping } from '../workflows/time-skipping.ts';

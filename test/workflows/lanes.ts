@@ -14,7 +14,7 @@ import {
   unhold,
 } from '../../workflows/messages.ts';
 import { deployQueue } from '../../workflows/task-queues.ts';
-import type { ReleaseInput } from '../../workflows/waves.ts';
+import type { ReleaseInput } from '../../workflows/release-input.ts';
 import { fn, input, said, type World } from './time-skipping.ts';
 
 /** A lane of its own, and runs that come to it without a workflow of theirs. */

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { expect, it } from 'vitest';
 import { abort, abortSignal } from '../../workflows/messages.ts';
-import { runsOf, statusOf } from './runs.ts';
+import { runsOf } from './runs.ts';
 import { said, timeSkipping } from './time-skipping.ts';
 
 const world = timeSkipping();

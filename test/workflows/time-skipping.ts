@@ -19,7 +19,7 @@ import {
   rolloutStatus,
 } from '../../workflows/messages.ts';
 import { rollout } from '../../workflows/rollout.ts';
-import type { RolloutFunction, RolloutInput } from '../../workflows/rollout-state.ts';
+import type { RolloutFunction, RolloutInput } from '../../workflows/release-input.ts';
 import { buildQueue, deployQueue } from '../../workflows/task-queues.ts';
 import { FakeBuild, ownQueue } from './fake-build.ts';
 import { FakeCloud } from './fake-cloud.ts';
