@@ -272,8 +272,35 @@ it('tells an alias that was moved by hand, and the mend that it names puts it ba
   expect(await asked('ada', 'unhold', 'production')).toMatchObject({ exitStatus: 0 });
 });
 
-it('sends both back when the rollout in one is terminated', async () => {
+it('goes back in the middle of a rollout: it is aborted in both, and who waits is held', async () => {
   const run = await push('six');
+  await atGate(run);
+  await approve(run);
+  await harness.until(run, ({ rollouts }) => rollouts[1]?.functions[0]?.weightPercent === 50);
+  const next = await push('seven');
+  await harness.laneUntil('shop/production', ({ waiting }) => waiting.some((each) => each.run === next));
+  const back = await asked('ada', 'rollback', 'production', '--why', 'second thoughts');
+  expect(back).toMatchObject({
+    exitStatus: 0,
+    stdout: expect.stringContaining(`production is on ${rolledOut.at(-1)}`),
+  });
+  expect(await live()).toEqual(bothOn('5'));
+  expect(await harness.ended(run)).toMatchObject({
+    outcome: 'aborted',
+    reason: expect.stringContaining('Aborted by ada: rollback, second thoughts'),
+    rollouts: [{ outcome: 'aborted' }, { outcome: 'aborted' }],
+  });
+  expect((await harness.status(next)).environments).toMatchObject([
+    { state: 'waiting', waiting: expect.stringContaining('second thoughts') },
+  ]);
+  expect(await asked('ada', 'unhold', 'production')).toMatchObject({ exitStatus: 0 });
+  await atGate(next);
+  expect(await asked('bob', 'reject', next)).toMatchObject({ exitStatus: 0 });
+  expect(await harness.ended(next)).toMatchObject({ outcome: 'rejected' });
+});
+
+it('sends both back when the rollout in one is terminated', async () => {
+  const run = await push('eight');
   await atGate(run);
   await approve(run);
   await harness.until(run, ({ rollouts }) => rollouts[1]?.functions[0]?.weightPercent === 50);
@@ -288,13 +315,13 @@ it('sends both back when the rollout in one is terminated', async () => {
 });
 
 it('sends both back when the lane is terminated in the second wave; the next push finds its ledger', async () => {
-  const run = await push('seven');
+  const run = await push('nine');
   await atGate(run);
   await approve(run);
   await harness.until(run, ({ rollouts }) => rollouts[1]?.functions[0]?.weightPercent === 50);
   await harness.temporalCommand('workflow', 'terminate', '--workflow-id', 'shop/production');
   await vi.waitFor(async () => expect(await live()).toEqual(bothOn('5')), { timeout: 20_000, interval: 100 });
-  const next = await push('eight');
+  const next = await push('ten');
   expect(await harness.ended(run)).toMatchObject({
     outcome: 'rolledBack',
     reason: expect.stringContaining('The lane was ended from outside'),
@@ -302,13 +329,14 @@ it('sends both back when the lane is terminated in the second wave; the next pus
   });
   await atGate(next);
   const history = JSON.parse((await asked('ada', 'history', 'production', '--json')).stdout);
-  expect(history.entries.slice(0, 4)).toMatchObject([
+  expect(history.entries.slice(0, 5)).toMatchObject([
     { release: run, outcome: 'rolledBack' },
-    { release: expect.any(String), outcome: 'rolledBack' },
+    { kind: 'release', outcome: 'rolledBack' },
+    { kind: 'release', outcome: 'aborted' },
     { kind: 'rollback', release: rolledOut.at(-1) },
     { kind: 'release', release: rolledOut.at(-1) },
   ]);
-  expect(history.entries).toHaveLength(9);
+  expect(history.entries).toHaveLength(10);
   await harness.pipeline(['abort', next], app.folder);
   expect(await harness.ended(next)).toMatchObject({ outcome: 'aborted' });
   expect(await live()).toEqual(bothOn('5'));
@@ -333,7 +361,7 @@ describe('a wrong move', () => {
     const before = await harness.alias('shop-staging-Checkout');
     app.commit({
       'pipeline.yaml': pipelineFile(`arn:aws:iam::${otherAccount}:role/x/`),
-      'src/checkout/app.ts': handler('nine'),
+      'src/checkout/app.ts': handler('eleven'),
     });
     const status = await harness.ended(await harness.start(app.folder));
     expect(status).toMatchObject({
@@ -350,7 +378,7 @@ describe('a wrong move', () => {
   it('an approval by someone not listed, twice by one person, and of what was rejected', async () => {
     const listed = 'approval: { by: [ann, bob], count: 2 }';
     app.commit({ 'pipeline.yaml': pipelineFile().replace('approval: required', listed) });
-    const run = await push('ten');
+    const run = await push('twelve');
     await atGate(run);
     const refused = (sentence: string) => ({ exitStatus: 2, stderr: expect.stringContaining(sentence) });
     expect(await asked('mallory', 'approve', run)).toMatchObject(
