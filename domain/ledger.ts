@@ -1,4 +1,4 @@
-import { type Commit, isGood, type Outcome } from './status.ts';
+import { type Commit, isGood, type Outcome, type RolloutStatus } from './status.ts';
 
 /*
  * What was live in an environment, when, and by whose commit. The lane keeps the newest entries; older ones are
@@ -40,6 +40,23 @@ export interface LiveVersion {
   functionName: string;
   alias: string;
   version: string;
+}
+
+/** What rollouts moved their aliases to, or from. */
+export function versionsByTarget(
+  rollouts: RolloutStatus[],
+  which: 'stableVersion' | 'candidateVersion',
+): ReleaseVersions {
+  return Object.fromEntries(rollouts.map((each) => [each.target, versionsOf(each, which)]));
+}
+
+function versionsOf(
+  { functions }: RolloutStatus,
+  which: 'stableVersion' | 'candidateVersion',
+): LiveVersion[] {
+  return functions.flatMap(({ logicalId, functionName, alias, [which]: version }) =>
+    alias && version ? { logicalId, functionName, alias, version } : [],
+  );
 }
 
 /** What is live: the newest release that went well. Undefined before the first. */

@@ -206,6 +206,7 @@ async function refuseMissing({ state }: Lane, to: NonNullable<Rollback['to']>): 
   const missing: string[] = [];
   for (const [name, versions] of Object.entries(to.versions!)) {
     const target = state.targets.find((each) => each.name === name);
+    if (!target) missing.push(`it was in target ${name}, where this environment no longer is`);
     if (!target) continue;
     // Where AWS does not answer, going back is tried all the same, for as long as it takes.
     const checked = await checkVersions({ target, versions }).catch(() => undefined);

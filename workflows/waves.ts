@@ -173,8 +173,8 @@ function outcomeOf({ rollouts, stopped }: Waves, targets: number): Omit<WavesEnd
       : '';
     return { outcome: cause.outcome, reason: `${where}${reason}${back}` };
   }
-  const unchanged = statuses.every(({ outcome }) => outcome === 'unchanged');
-  const { reason } = statuses[0]!;
+  const unchanged = statuses.length > 0 && statuses.every(({ outcome }) => outcome === 'unchanged');
+  const reason = statuses[0]?.reason;
   return { outcome: unchanged ? 'unchanged' : 'succeeded', ...(reason && { reason }) };
 }
 
