@@ -315,6 +315,18 @@ describe('going back', () => {
     expect((await lane.status()).held).toBeUndefined();
   });
 
+  it('refuses a release in a target where the environment no longer is', async () => {
+    const lane = newLane();
+    await released(lane, 'one');
+    const elsewhere = release('two');
+    elsewhere.waves[0]![0]!.target = { name: 'eu-west-1', region: 'eu-west-1' };
+    await lane.enter('two', { release: elsewhere });
+    await lane.when((status) => idle(status) && status.ledger[0]?.release === 'two');
+    expect(await lane.rollback()).toMatch(
+      /^one cannot be gone back to: it was in target default, where this environment no longer is\. Nothing was changed\./,
+    );
+  });
+
   it('gets there however long AWS is away', async () => {
     const lane = newLane();
     await released(lane, 'one', 'two');
