@@ -89,8 +89,8 @@ interface Admitted<Release> {
 }
 
 /** A run that hears nothing for long comes again; this one has its turn, or waits for it. */
-export function isHere({ turn, waiting }: LaneState, { run }: LaneEntry): boolean {
-  return turn?.run === run || waiting.some((each) => each.run === run);
+export function hereAs<R>({ turn, waiting }: LaneState<R>, { run }: LaneEntry): LaneEntry<R> | undefined {
+  return [turn, ...waiting].find((each) => each?.run === run);
 }
 
 /**
@@ -107,7 +107,7 @@ export function endedAs({ ledger }: LaneState, { run, startedMs }: LaneEntry): L
 /** Lets a run in, as its environment's `concurrency` has it. The same run again changes nothing. */
 export function admit<R>(state: LaneState<R>, entry: LaneEntry<R>): Admitted<R> {
   const { turn } = state;
-  if (isHere(state, entry) || endedAs(state, entry)) return { superseded: [] };
+  if (hereAs(state, entry) || endedAs(state, entry)) return { superseded: [] };
   if (entry.unhold) delete state.held;
   if (entry.concurrency === 'queued') {
     state.waiting.push(entry);

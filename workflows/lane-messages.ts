@@ -1,6 +1,6 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure, condition, setHandler, workflowInfo } from '@temporalio/workflow';
-import { admit, endedAs, isHere, type LaneEntry, type LaneStatus } from '../domain/lane.ts';
+import { admit, endedAs, hereAs, type LaneEntry, type LaneStatus } from '../domain/lane.ts';
 import { liveEntry, rollbackTarget } from '../domain/ledger.ts';
 import { isGood } from '../domain/status.ts';
 import { type Lane, type Rollback, tell } from './lane-state.ts';
@@ -81,8 +81,16 @@ function takeRuns(self: Lane): void {
 /** Those whose place it takes are told. */
 export async function letIn(self: Lane, entry: LaneEntry<ReleaseInput>): Promise<void> {
   const { environment } = self.state;
+  const known = hereAs(self.state, entry);
   // Not a change: it must not wake the lane.
-  if (isHere(self.state, entry)) return;
+  if (known && (known.release || !entry.release)) return;
+  // It was approved while the lane was not there to be told.
+  if (known) {
+    const { release, approvedBy } = entry;
+    Object.assign(known, { release, ...(approvedBy && { approvedBy }) });
+    self.changes++;
+    return;
+  }
   const over = endedAs(self.state, entry);
   if (over) {
     const { outcome, reason } = over;

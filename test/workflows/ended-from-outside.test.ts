@@ -2,7 +2,7 @@ import { GetAliasCommand } from '@aws-sdk/client-lambda';
 import { expect, it, vi } from 'vitest';
 import { planOf } from '../../domain/plan.ts';
 import type { RolloutStatus } from '../../domain/status.ts';
-import { abort, rolloutStatus } from '../../workflows/messages.ts';
+import { abort, approveSignal, rolloutStatus } from '../../workflows/messages.ts';
 import { laneOf } from './lanes.ts';
 import { runsOf } from './runs.ts';
 import { devServer, said, skippedTo } from './time-skipping.ts';
@@ -111,6 +111,19 @@ it('goes back when its lane is terminated; the next lane knows the ledger, and g
     `${first.handle.workflowId} succeeded`,
     'found succeeded',
   ]);
+});
+
+it('starts its lane again when it is approved while that was terminated', async () => {
+  world.cloud.previousLane = undefined;
+  shortCanary();
+  world.builds.environments.shift();
+  world.builds.environments[0]!.approval = { count: 1, expiresSeconds: 3_600 };
+  const { handle, input, when, ended } = await start();
+  await when(({ environments }) => environments[0]?.state === 'gate');
+  await laneOf(world, input.application).handle().terminate('by hand');
+  await handle.signal(approveSignal, { by: 'bob' });
+  expect(await ended()).toMatchObject({ outcome: 'succeeded' });
+  expect((await laneOf(world, input.application).status()).live).toMatchObject({ approvedBy: ['bob'] });
 });
 
 it('is found and sent back by the next run when both were terminated', async () => {
