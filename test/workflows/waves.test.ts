@@ -347,7 +347,8 @@ async function concluding() {
     if (away && command instanceof UpdateAliasCommand && command.input.Description === 'the live one')
       throw new Error('AWS is away');
   };
-  await world.until(11);
+  // Between two tries: the time-skipping server does not take the cancellation of a timer that fires.
+  await world.until(10.7);
   expect([alias('a'), alias('c')]).toMatchObject([live('42'), live('42')]);
   expect(alias('b')).toMatchObject({ version: '42', description: expect.stringMatching(/^Sluice run/) });
   return { ...run, back: () => (away = false) };
