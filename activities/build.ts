@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { access, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import type { BuildMethod, Definition, FunctionDefinition } from '../domain/definition.ts';
+import { slots } from './build-slots.ts';
 import { type BundleInput, bundleAll } from './bundle.ts';
 import { buildEnvironment, follow } from './child-process.ts';
 import type { BuildResult, BuiltFunction, Workspace } from './contract.ts';
@@ -47,10 +48,14 @@ type Of<Kind extends BuildMethod['kind']> = FunctionDefinition & {
   build: Extract<BuildMethod, { kind: Kind }>;
 };
 
+/** On one worker: each uses what cores there are by itself. */
+const buildsAtOnce = 4;
+
 /** To be raised when `copy` or `pip` put other files in place than before. */
 const cacheVersion = 1;
 
-export function createBuildActivities({ cacheFolder, log }: BuildSettings) {
+export function createBuildActivities(settings: BuildSettings) {
+  const inSlot = slots(buildsAtOnce);
   return {
     /**
      * Builds every function of a definition, in parallel, without any credential in the environment. What an
@@ -58,27 +63,33 @@ export function createBuildActivities({ cacheFolder, log }: BuildSettings) {
      * change the checkout. Safe to run twice. Throws BuildFailed with the place or the end of the output.
      */
     build: ({ workspace, definition }: BuildInput): Promise<BuildResult> =>
-      working(workspace, async (signal) => {
-        const { root, folder } = workspace;
-        const activityLog = Context.current().log;
-        const onLine = log ?? ((line: string) => activityLog.info(line, { from: 'build' }));
-        const changed = await hasRunCommands(workspace);
-        const listing = changed ? undefined : await readListing(workspace);
-        const site: Site = { root, folder, cacheFolder, signal, onLine, ...(listing && { listing }) };
-        const { functions } = definition;
-        const parts = await allOf([
-          bundleFunctions(functions.filter(isOf('esbuild')), site),
-          ...functions.filter(isOf('copy')).map((fn) => copyFunction(fn, site)),
-          ...functions.filter(isOf('pip')).map((fn) => pipFunction(fn, site)),
-        ]);
-        await unlink(parts.flatMap(({ links }) => links ?? []));
-        const commands = await runCommands(functions.filter(isOf('command')), site);
-        const built = [...parts, commands].flatMap((part) => part.functions);
-        return {
-          functions: functions.map(({ logicalId }) => built.find((each) => each.logicalId === logicalId)!),
-          warnings: [...new Set([...parts, commands].flatMap(({ warnings }) => warnings))],
-        };
-      }),
+      working(workspace, (signal) => inSlot(() => buildAll(workspace, definition, settings, signal))),
+  };
+}
+
+async function buildAll(
+  workspace: Workspace,
+  { functions }: Definition,
+  { cacheFolder, log }: BuildSettings,
+  signal: AbortSignal,
+): Promise<BuildResult> {
+  const { root, folder } = workspace;
+  const activityLog = Context.current().log;
+  const onLine = log ?? ((line: string) => activityLog.info(line, { from: 'build' }));
+  const changed = await hasRunCommands(workspace);
+  const listing = changed ? undefined : await readListing(workspace);
+  const site: Site = { root, folder, cacheFolder, signal, onLine, ...(listing && { listing }) };
+  const parts = await allOf([
+    bundleFunctions(functions.filter(isOf('esbuild')), site),
+    ...functions.filter(isOf('copy')).map((fn) => copyFunction(fn, site)),
+    ...functions.filter(isOf('pip')).map((fn) => pipFunction(fn, site)),
+  ]);
+  await unlink(parts.flatMap(({ links }) => links ?? []));
+  const commands = await runCommands(functions.filter(isOf('command')), site);
+  const built = [...parts, commands].flatMap((part) => part.functions);
+  return {
+    functions: functions.map(({ logicalId }) => built.find((each) => each.logicalId === logicalId)!),
+    warnings: [...new Set([...parts, commands].flatMap(({ warnings }) => warnings))],
   };
 }
 

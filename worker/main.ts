@@ -114,7 +114,6 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
       ...shared,
       taskQueue: buildQueue,
       activities: createGitActivities({ cacheFolder, taskQueue: ownQueue }),
-      // What has a workspace must begin at once: a wait here means to the run that this worker was lost.
       maxConcurrentActivityTaskExecutions: 100,
     }),
     Worker.create({
@@ -125,7 +124,8 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
         ...createCommandActivities(),
         ...createArtifactActivities({ s3, sts, cacheFolder }),
       },
-      maxConcurrentActivityTaskExecutions: 4,
+      // What has a workspace must begin at once: a wait here means to the run that this worker was lost.
+      maxConcurrentActivityTaskExecutions: 1_000,
     }),
   ];
 }

@@ -143,7 +143,7 @@ async function blockNow({ state }: Lane, turn: Turn): Promise<Block | undefined>
 /** Waits for the run to say how its gate or its checks went; one that was ended from outside never will. */
 async function lookAfter(self: Lane, turn: Turn, happened: () => boolean): Promise<void> {
   if (self.state.waiting.length === 0) return condition(happened);
-  for (let waitSeconds = lookAfterSeconds; ; waitSeconds = Math.min(waitSeconds * 2, 3_600)) {
+  for (let waitSeconds = lookAfterSeconds; ; waitSeconds = Math.min(waitSeconds * 2, 600)) {
     if (!(await isUnderWay({ run: turn.run }))) return giveUp(self, turn);
     if (await condition(happened, `${waitSeconds}s`)) return;
   }

@@ -43,7 +43,7 @@ export function runsOf(world: World) {
 }
 
 /** A run that did not make it fails in Temporal, with its status in the failure. */
-export function statusOf(error: unknown): RunStatus {
+function statusOf(error: unknown): RunStatus {
   if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure)
     return error.cause.details![0] as RunStatus;
   throw error;
