@@ -1,6 +1,7 @@
 /*
- * Captures `pipeline watch` on a terminal, in the middle of a canary of the sample application on the local cloud,
- * and puts what it shows into README.md between the capture marks. Needs util-linux's `script` for the terminal.
+ * Captures `pipeline watch` on a terminal, in the middle of a canary of the sample application on the local cloud, and
+ * then at a gate, and puts what it shows into README.md between the capture marks. Needs util-linux's `script` for the
+ * terminal.
  */
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { execFileSync, spawn } from 'node:child_process';
@@ -33,18 +34,33 @@ try {
   commit('Refuse empty orders', 'src/checkout/app.ts', 'export const minimum = 1;\n');
   pipeline('start');
   await pipelineEnds('watch', '--timeout', '3s');
-  const frame = await captured();
-  const readme = readFileSync(join(root, 'README.md'), 'utf8');
-  const marked = /(<!-- capture -->\n```\n)[^]*?(```\n<!-- \/capture -->)/;
-  writeFileSync(
-    join(root, 'README.md'),
-    readme.replace(marked, (_, open, close) => `${open}$ pipeline watch\n${frame}${close}`),
-  );
-  console.log(frame);
+  await show('canary');
+  pipeline('promote', '--full');
+  await pipelineEnds('watch');
+  commit('Round totals to cents', 'src/checkout/app.ts', 'export const decimals = 2;\n');
+  commit('Ask before production', 'pipeline.yaml', 'approval: [bea, cem]\n');
+  pipeline('start');
+  await pipelineEnds('watch', '--timeout', '5s');
+  await show('gate');
 } finally {
   await worker.stop();
   await cloud.stop();
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** What `pipeline watch` shows now, into the README's place of that name. */
+async function show(place: string): Promise<void> {
+  const frame = await captured();
+  const file = join(root, 'README.md');
+  const marked = new RegExp(`(<!-- capture ${place} -->\\n\`\`\`\\n)[^]*?(\`\`\`\\n<!-- /capture -->)`);
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace(
+      marked,
+      (_, open, close) => `${open}$ pipeline watch\n${frame}${close}`,
+    ),
+  );
+  console.log(frame);
 }
 
 /** The alarm is OK once it has seen calls. */
