@@ -54,7 +54,7 @@ export interface Harness extends Place {
   startWorker: () => Promise<ChildProcess>;
   /** The newest worker, gone from one moment to the next. */
   killWorker: () => Promise<void>;
-  /** For afterEach: what workers have warned of until now, where a test has failed. */
+  /** For afterEach: what workers have warned of in a test that failed. */
   explain: (test: TestContext) => void;
   /** The account of the role, where the target has one, in the target's region. */
   at: (target: Omit<Target, 'name'>) => Promise<Place>;
@@ -206,6 +206,7 @@ function workersIn(env: NodeJS.ProcessEnv) {
     killWorker: () => endWorker(workers.at(-1)!),
     explain: ({ task }: TestContext) => {
       if (task.result?.state === 'fail') console.log(log);
+      log = '';
     },
     endWorkers: async () => {
       const running = workers.filter(({ exitCode, signalCode }) => exitCode === null && !signalCode);
