@@ -31,8 +31,9 @@ import { failIfMovedByOther, shiftAll, watchAlarms } from './shift-traffic.ts';
 import { writeAliases } from './write-aliases.ts';
 
 /**
- * Moves one target's aliases from the stable versions to the candidates, or back. Its workflow id is the
- * target's, so that there is one at a time: `<application>/<environment>/<target>`. Whatever happens it ends with every alias wholly on one version.
+ * Moves one target's aliases from the stable versions to the candidates, or back. Its workflow id is the target's,
+ * `<application>/<environment>/<target>`, so that there is one at a time. Whatever happens it ends with every alias
+ * wholly on one version.
  */
 export async function rollout(input: RolloutInput): Promise<RolloutStatus> {
   const state = newRollout(input);
