@@ -13,7 +13,7 @@ import type {
   WaitingHook,
 } from '../domain/status.ts';
 import { headline } from './headline.ts';
-import { placeOf, rolloutsIn } from './places.ts';
+import { placeOf, rolloutsIn } from '../domain/places.ts';
 import { hookCommand } from './render.ts';
 import { harmless, span } from './text.ts';
 

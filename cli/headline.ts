@@ -9,7 +9,15 @@ import {
   type StepStatus,
 } from '../domain/status.ts';
 import { ago, bad, busy, facts, type Mark, outcomes, paused, waiting, warning } from './drawing.ts';
-import { causeOf, currentEnvironment, isThrough, placeOf, rolloutsIn, serving, servingIn } from './places.ts';
+import {
+  causeOf,
+  currentEnvironment,
+  isThrough,
+  placeOf,
+  rolloutsIn,
+  serving,
+  servingIn,
+} from '../domain/places.ts';
 import { span } from './text.ts';
 
 /** The state in one line: what it is, which version serves, and why. */

@@ -22,7 +22,7 @@ import {
   waiting,
   warning,
 } from './drawing.ts';
-import { namingRun } from './places.ts';
+import { namingRun } from '../domain/places.ts';
 import { currentScreen, type Screen } from './print.ts';
 import { harmless, shortened, wrapped } from './text.ts';
 

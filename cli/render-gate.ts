@@ -8,7 +8,7 @@ import {
 } from '../domain/status.ts';
 import { busy, facts, good, marked, outcomes, since, waiting, warning, widest } from './drawing.ts';
 import { countOf, expiresIn } from './headline.ts';
-import { currentEnvironment, outcomeIn, rolloutsIn } from './places.ts';
+import { currentEnvironment, outcomeIn, rolloutsIn } from '../domain/places.ts';
 import type { Screen } from './print.ts';
 import { padded, shortened, span, wrapped } from './text.ts';
 

@@ -21,7 +21,15 @@ import {
   waiting,
 } from './drawing.ts';
 import { countOf } from './headline.ts';
-import { hasSeveral, isShown, isThrough, outcomeIn, rolloutsIn, serving, servingIn } from './places.ts';
+import {
+  hasSeveral,
+  isShown,
+  isThrough,
+  outcomeIn,
+  rolloutsIn,
+  serving,
+  servingIn,
+} from '../domain/places.ts';
 import type { Screen } from './print.ts';
 
 /** A row with what is under it. */

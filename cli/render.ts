@@ -29,7 +29,7 @@ import {
   widest,
 } from './drawing.ts';
 import { headline, pauseOf, percent, timeLeft, weightsOf } from './headline.ts';
-import { currentEnvironment, isShown, isThrough, placeOf, rolloutsIn } from './places.ts';
+import { currentEnvironment, isShown, isThrough, placeOf, rolloutsIn } from '../domain/places.ts';
 import { currentScreen, type Screen } from './print.ts';
 import { gateLines } from './render-gate.ts';
 import { treeLines } from './render-tree.ts';

@@ -1,8 +1,9 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import type { EnvironmentStatus, RolloutStatus, RunStatus } from '../domain/status.ts';
+import type { LaneStatus } from '../domain/lane.ts';
+import type { RolloutStatus, RunStatus } from '../domain/status.ts';
+import { wholeStatus } from '../domain/whole-status.ts';
 import { laneStatus, rolloutStatus, runStatus } from '../workflows/messages.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
-import { namingRun } from './places.ts';
 import { CliError } from './print.ts';
 
 /** A query is answered by a worker; without one it would wait for ever. Enough for a dead worker's to go to another. */
@@ -10,46 +11,32 @@ const queryWithinMs = 8_000;
 
 /** A run, its rollouts and what it waits for as one value. Throws a CliError where there is no such run, or no worker to answer. */
 export async function readStatus(client: Client, run: string): Promise<RunStatus> {
-  const status = await asked(client, () => client.workflow.getHandle(run).query(runStatus));
-  const rollouts = await Promise.all(
-    status.rollouts.map(async (rollout) =>
-      rollout.outcome === 'running' ? readRollout(client, rollout) : rollout,
-    ),
-  );
-  const environments = await Promise.all(
-    status.environments.map(async (environment) =>
-      environment.state === 'waiting' && status.outcome === 'running'
-        ? { ...environment, waiting: await waitsFor(client, run, environment) }
-        : environment,
-    ),
-  );
-  return { ...status, environments, rollouts };
+  return wholeStatus(run, {
+    run: (id) => asked(client, () => client.workflow.getHandle(id).query(runStatus)),
+    rollout: (rollout) => readRollout(client, rollout),
+    lane: (id) => readLane(client, id),
+  });
 }
 
-/** In the lane's own words. */
-async function waitsFor(
-  client: Client,
-  run: string,
-  { lane, environment }: EnvironmentStatus,
-): Promise<string> {
+async function readLane(client: Client, lane: string): Promise<LaneStatus | undefined> {
   try {
-    const { turn, waiting } = await asked(client, () => client.workflow.getHandle(lane).query(laneStatus));
-    if (turn?.run === run) return turn.blocked ? namingRun(turn.blocked, run) : 'its turn has come';
-    const why = waiting.find((each) => each.run === run)?.why;
-    return why ? namingRun(why, turn?.run ?? run) : `${environment}'s lane has not heard of it yet`;
+    return await asked(client, () => client.workflow.getHandle(lane).query(laneStatus));
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
-    return `${environment}'s lane does not run yet`;
+    return undefined;
   }
 }
 
-async function readRollout(client: Client, known: RolloutStatus): Promise<RolloutStatus> {
-  const rollout = client.workflow.getHandle(known.workflowId, known.firstRunId);
+async function readRollout(
+  client: Client,
+  { workflowId, firstRunId }: RolloutStatus,
+): Promise<RolloutStatus> {
+  const rollout = client.workflow.getHandle(workflowId, firstRunId);
   const status = await asked(client, () => rollout.query(rolloutStatus));
   const { step } = status;
   // The workflow's clock stands still between events; the time that is left is as of now.
   if (step?.endsAt) step.secondsLeft = Math.max(0, Math.round((Date.parse(step.endsAt) - Date.now()) / 1000));
-  return { ...status, ...(known.firstRunId && { firstRunId: known.firstRunId }) };
+  return status;
 }
 
 /** A query's answer. Throws a CliError where no worker is there to give one. */

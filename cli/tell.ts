@@ -12,7 +12,7 @@ import {
 } from '../workflows/messages.ts';
 import { answered, who } from './ask.ts';
 import { withTemporal } from './connect.ts';
-import { currentEnvironment } from './places.ts';
+import { currentEnvironment } from '../domain/places.ts';
 import { CliError, print, printJson } from './print.ts';
 import { findRun, readStatus, runningRuns } from './run-status.ts';
 

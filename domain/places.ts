@@ -1,4 +1,4 @@
-import { describeState, stateAt } from '../domain/alias.ts';
+import { describeState, stateAt } from './alias.ts';
 import {
   type EnvironmentStatus,
   type FunctionStatus,
@@ -6,7 +6,7 @@ import {
   type Outcome,
   type RolloutStatus,
   type RunStatus,
-} from '../domain/status.ts';
+} from './status.ts';
 
 /* Where a run is: its environments, the targets of each, and what is served there. */
 
