@@ -2,6 +2,7 @@ import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/c
 import { execFile } from 'node:child_process';
 import { basename, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { applicationOf, runId, runMemo } from '../domain/run-id.ts';
 import type { run as runWorkflow } from '../workflows/run.ts';
 import type { RunInput } from '../workflows/run-state.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
@@ -61,7 +62,7 @@ async function runInput(dir: string, options: StartOptions): Promise<RunInput> {
   });
   const declared = await declaredAt(root, commit, folder);
   return {
-    application: (declared.application ?? basename(folder || root)).replaceAll(/[^A-Za-z0-9-]/g, '-'),
+    application: applicationOf(declared.application, basename(folder || root)),
     source: options.source ?? declared.source ?? root,
     commit,
     folder,
@@ -80,16 +81,10 @@ async function declaredAt(
   commit: string,
   folder: string,
 ): Promise<{ application?: string; source?: string }> {
-  const path = folder ? `${folder}/pipeline.yaml` : 'pipeline.yaml';
-  const text = await git(root, ['show', `${commit}:${path}`]).catch(() => '');
-  const { isRecord, readYaml } = await import('../domain/yaml-text.ts');
-  const { value } = readYaml(text);
-  if (!isRecord(value)) return {};
-  const { application, source } = value;
-  return {
-    ...(typeof application === 'string' && { application }),
-    ...(typeof source === 'string' && { source }),
-  };
+  const show = (file: string) => git(root, ['show', `${commit}:${folder ? `${folder}/` : ''}${file}`]);
+  const text = await show('pipeline.yaml').catch(() => show('pipeline.yml').catch(() => ''));
+  const { readDeclaredStart } = await import('../domain/read-trigger.ts');
+  return readDeclaredStart(text);
 }
 
 async function git(dir: string, args: string[]): Promise<string> {
@@ -98,16 +93,15 @@ async function git(dir: string, args: string[]): Promise<string> {
 }
 
 async function startRun(client: Client, input: RunInput): Promise<{ run: string; already: boolean }> {
-  const base = `${input.application}-${input.commit.slice(0, 7)}`;
   for (let attempt = 1; ; attempt++) {
-    const run = attempt === 1 ? base : `${base}-${attempt}`;
+    const run = runId(input, attempt);
     try {
       await client.workflow.start<typeof runWorkflow>('run', {
         workflowId: run,
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         taskQueue: deployQueue,
         args: [input],
-        memo: { application: input.application, commit: input.commit, startedBy: input.startedBy },
+        memo: runMemo(input),
       });
       return { run, already: false };
     } catch (error) {

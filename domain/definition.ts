@@ -1,4 +1,5 @@
 import type { Plan } from './plan.ts';
+import type { Trigger } from './trigger.ts';
 
 /** A pipeline as a user declared it: `pipeline.yaml` (optional) and the SAM `template.yaml`, read together. */
 export interface Definition {
@@ -12,6 +13,8 @@ export interface Definition {
   /** The S3 bucket of the packages; without it, the account's own `sluice-artifacts-<account>-<region>`. */
   artifactBucket?: string;
   functions: FunctionDefinition[];
+  /** Without one, a push to the default branch that changes something in the application's folder. */
+  trigger?: Trigger;
   /** In the order a run goes through them; at least one. */
   environments: EnvironmentDefinition[];
 }

@@ -122,7 +122,7 @@ const checked = (what: string, mistakeIn: (text: string) => string | undefined) 
   );
 
 /** One of several shapes, told apart by a look at the value, so that what is wrong inside keeps its place. */
-const oneOf = <T>(choose: (value: unknown) => z.ZodMiniType<T>) =>
+export const oneOf = <T>(choose: (value: unknown) => z.ZodMiniType<T>) =>
   z.transform((value: unknown, context): T => {
     const parsed = choose(value).safeParse(value);
     if (parsed.success) return parsed.data;

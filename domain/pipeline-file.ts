@@ -12,6 +12,8 @@ import {
 } from './environment-settings.ts';
 import { didYouMean } from './near-match.ts';
 import type { ProblemList } from './problem.ts';
+import { triggerKeysAt, triggerValue } from './read-trigger.ts';
+import type { Trigger } from './trigger.ts';
 import type { Path, YamlText } from './yaml-text.ts';
 import { isRecord, readYaml } from './yaml-text.ts';
 
@@ -25,6 +27,7 @@ export interface PipelineFile {
   /** The bucket of the packages. */
   artifacts?: string;
   deploy: 'stack' | 'code';
+  trigger?: Trigger;
   /** Physical names by logical id, for `deploy: code`. */
   functions: Record<string, string>;
   /** One command for every function, or one by logical id. */
@@ -67,6 +70,7 @@ const pipelineShape = z.strictObject(
         met('a command, or a map of logical ids to commands'),
       ),
     ),
+    trigger: z.optional(triggerValue),
     environments: z.optional(z.unknown()),
   },
   met('a map of keys such as application, strategy and environments'),
@@ -89,6 +93,7 @@ export function readPipelineFile(text: string, problems: ProblemList): PipelineF
     deploy,
     functions,
     build,
+    trigger,
     environments: _,
     ...rest
   } = parsed.data;
@@ -100,6 +105,7 @@ export function readPipelineFile(text: string, problems: ProblemList): PipelineF
     deploy: deploy ?? 'stack',
     functions: functions ?? {},
     build,
+    ...(trigger && { trigger }),
     settings: settingsOf(rest, [], yaml, problems),
     environments,
     lineAt: yaml.lineAt,
@@ -175,6 +181,7 @@ function reportIssues(issues: z.core.$ZodIssue[], base: Path, yaml: YamlText, pr
 }
 
 function knownAt(base: Path, inside: PropertyKey[]): { what: string; keys: string[] } {
+  if (base.length === 0 && inside[0] === 'trigger') return triggerKeysAt(inside.slice(1));
   if (base.length > 0 || inside.length > 0) return shapeAt(inside);
   return { what: 'pipeline.yaml', keys: Object.keys(pipelineShape.shape) };
 }

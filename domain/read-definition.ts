@@ -90,6 +90,7 @@ function definitionOf(
     deploy: pipeline.deploy,
     ...(pipeline.artifacts !== undefined && { artifactBucket: pipeline.artifacts }),
     functions,
+    ...(pipeline.trigger && { trigger: pipeline.trigger }),
     environments: environmentsOf(name, taken, context),
   };
 }
