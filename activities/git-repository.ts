@@ -113,6 +113,24 @@ async function dropStaleLock(path: string): Promise<void> {
   if (lock && Date.now() - lock.mtimeMs > 15 * 60_000) await rm(path, { force: true });
 }
 
+/** Fetches one commit without its history into a repository of the kind `repositories`, where it is not there yet. */
+export async function provideCommit(
+  repository: string,
+  { source, commit }: { source: string; commit: string },
+  signal: AbortSignal,
+): Promise<void> {
+  if (await hasCommit(repository, commit, signal)) return;
+  const branches = '+refs/heads/*:refs/heads/*';
+  const wanted = { options: ['--depth', '1'], from: source, refspec: commit, fallback: branches };
+  await fetch({ repository, source, commit, ...wanted }, signal);
+  if (!(await hasCommit(repository, commit, signal))) throw commitNotFound(source, commit);
+}
+
+async function hasCommit(repository: string, sha: string, signal: AbortSignal): Promise<boolean> {
+  const looked = await git(['--git-dir', repository, 'cat-file', '-e', `${sha}^{commit}`], signal);
+  return looked.exitCode === 0;
+}
+
 export function commitNotFound(source: string, sha: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(
     `Commit ${sha} is not in ${withoutCredentials(source)}. Push it there, or start the run with another commit or --source.`,

@@ -9,14 +9,14 @@ import { readApplication } from './application-folder.ts';
 import { type CommitRange, type CommitsSince, readCommitsSince } from './commit-log.ts';
 import type { SourceInput, SourceResult } from './contract.ts';
 import {
-  commitNotFound,
-  fetch,
   git,
+  provideCommit,
   refuseCommit,
   refuseSource,
   repositoryOf,
   withoutCredentials,
 } from './git-repository.ts';
+import { type Pushed, type ReadPipeline, readPipelinesOf } from './pipelines.ts';
 import { cachePath, pruneCaches, pruneWorkspaces, touch, working } from './workspace.ts';
 
 const pruneEveryMs = 3_600_000;
@@ -59,6 +59,14 @@ export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: s
      */
     commitsSince: (range: CommitRange): Promise<CommitsSince> =>
       working(undefined, (signal) => readCommitsSince(cacheFolder, range, signal)),
+
+    /**
+     * Every pipeline of a commit that was pushed, and whether the push starts it; lays nothing out. Safe to run twice.
+     * Throws CommitNotFound (it may have been force-pushed away since) and SourceUnreachable, neither retried; a
+     * network that fails is retried.
+     */
+    readPipelines: (pushed: Pushed): Promise<ReadPipeline[]> =>
+      working(undefined, (signal) => readPipelinesOf(cacheFolder, pushed, signal)),
   };
 }
 
@@ -72,19 +80,6 @@ function refuseOptions({ source, commit, folder }: SourceInput): void {
       'DefinitionInvalid',
     );
   }
-}
-
-async function provideCommit(repository: string, { source, commit }: SourceInput, signal: AbortSignal) {
-  if (await hasCommit(repository, commit, signal)) return;
-  const branches = '+refs/heads/*:refs/heads/*';
-  const wanted = { options: ['--depth', '1'], from: source, refspec: commit, fallback: branches };
-  await fetch({ repository, source, commit, ...wanted }, signal);
-  if (!(await hasCommit(repository, commit, signal))) throw commitNotFound(source, commit);
-}
-
-async function hasCommit(repository: string, sha: string, signal: AbortSignal): Promise<boolean> {
-  const looked = await git(['--git-dir', repository, 'cat-file', '-e', `${sha}^{commit}`], signal);
-  return looked.exitCode === 0;
 }
 
 async function readCommit(repository: string, sha: string, signal: AbortSignal): Promise<Commit> {

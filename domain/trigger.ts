@@ -26,9 +26,9 @@ export interface PushedPipeline {
   /** From the repository's root; '' is the root itself. */
   folder: string;
   /** Without one, the default branch starts a run when something in the folder has changed. */
-  trigger?: Trigger;
+  trigger?: Trigger | undefined;
   /** From the repository's root; absent where they are not known, and then anything may have. */
-  changedPaths?: string[];
+  changedPaths?: string[] | undefined;
 }
 
 /** Whether a push starts a run of a pipeline, or why not, in a sentence. */

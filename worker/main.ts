@@ -26,6 +26,7 @@ import { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import { createLiveVersionActivities } from '../activities/live-versions.ts';
 import { createPlacementActivities } from '../activities/place-artifacts.ts';
 import { createReleaseFactsActivities } from '../activities/release-facts.ts';
+import { createStartRunActivities } from '../activities/start-run.ts';
 import { ownTarget, targetClients } from '../activities/target-clients.ts';
 import { buildQueue, deployQueue } from '../workflows/task-queues.ts';
 
@@ -92,6 +93,7 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
       ...createLedgerPageActivities({ s3 }),
       ...createReleaseFactsActivities({ clientsOf, s3 }),
       ...createLaneActivities(),
+      ...createStartRunActivities(),
       ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
     // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.

@@ -12,6 +12,7 @@ import type { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import type { createLiveVersionActivities } from '../activities/live-versions.ts';
 import type { createPlacementActivities } from '../activities/place-artifacts.ts';
 import type { createReleaseFactsActivities } from '../activities/release-facts.ts';
+import type { createStartRunActivities } from '../activities/start-run.ts';
 import type { createTargetActivities } from '../activities/check-targets.ts';
 import { buildQueue } from './task-queues.ts';
 
@@ -140,6 +141,15 @@ export const { commitsSince } = proxyActivities<Git>({
   retry,
 });
 
+/** A push is told of once: it waits for as long as the repository cannot be reached. */
+export const { readPipelines } = proxyActivities<Git>({
+  taskQueue: buildQueue,
+  startToCloseTimeout: '10m',
+  scheduleToCloseTimeout: '1d',
+  heartbeatTimeout: '30s',
+  retry: { initialInterval: '500ms', maximumInterval: '1m' },
+});
+
 /** Before anything moves. */
 export const { checkTargets } = proxyActivities<ReturnType<typeof createTargetActivities>>({
   startToCloseTimeout: '30s',
@@ -181,6 +191,11 @@ export const { checkAlarms } = proxyLocalActivities<CloudWatch>({
 export const { enterLane, isUnderWay, openFreeze } = proxyLocalActivities<
   ReturnType<typeof createLaneActivities>
 >({
+  startToCloseTimeout: '15s',
+  retry: { initialInterval: '500ms', maximumInterval: '10s' },
+});
+
+export const { startRun } = proxyLocalActivities<ReturnType<typeof createStartRunActivities>>({
   startToCloseTimeout: '15s',
   retry: { initialInterval: '500ms', maximumInterval: '10s' },
 });

@@ -1,6 +1,7 @@
 import type { createArtifactActivities } from '../../activities/artifacts.ts';
 import type { createBuildActivities } from '../../activities/build.ts';
 import type { createGitActivities } from '../../activities/git.ts';
+import type { ReadPipeline } from '../../activities/pipelines.ts';
 import type { Definition, EnvironmentDefinition } from '../../domain/definition.ts';
 import { planOf } from '../../domain/plan.ts';
 
@@ -43,6 +44,12 @@ export class FakeBuild {
     commitCount: 1,
     commitsTakenAway: 0,
   });
+
+  /** What the repository holds, and whether a push starts it. */
+  pipelines: ReadPipeline[] = [];
+
+  readonly readPipelines: ReturnType<typeof createGitActivities>['readPipelines'] = async () =>
+    this.pipelines;
 
   #definition(): Definition {
     return {

@@ -11,6 +11,7 @@ import { createLiveVersionActivities } from '../../activities/live-versions.ts';
 import type { createCheckActivities } from '../../activities/checks.ts';
 import type { LaneState } from '../../domain/lane.ts';
 import type { LedgerEntry } from '../../domain/ledger.ts';
+import { createStartRunActivities } from '../../activities/start-run.ts';
 import type { createTargetActivities } from '../../activities/check-targets.ts';
 import type { createPlacementActivities } from '../../activities/place-artifacts.ts';
 import type { TargetClients } from '../../activities/target-clients.ts';
@@ -124,6 +125,7 @@ export class FakeCloud {
       ...createLiveVersionActivities({ clientsOf }),
       ...this.#house(),
       ...createLaneActivities(),
+      ...createStartRunActivities(),
       ...(this.previousLane && { previousLane: this.previousLane }),
       ...(this.isUnderWay && { isUnderWay: this.isUnderWay }),
       compareRelease: this.compareRelease,

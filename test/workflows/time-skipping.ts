@@ -82,7 +82,7 @@ function world(openServer: () => Promise<TestWorkflowEnvironment>) {
     env = await started(openServer);
     const connection = env.nativeConnection;
     const activities = delegates(Object.keys(newCloud().activities()), () => cloud.activities());
-    const source = delegates(['source', 'commitsSince'], () => builds);
+    const source = delegates(['source', 'commitsSince', 'readPipelines'], () => builds);
     const build = delegates(['build', 'packageFunctions'], () => builds);
     workers = await Promise.all([
       Worker.create({ connection, taskQueue: deployQueue, workflowBundle, activities }),
