@@ -239,7 +239,7 @@ async function runCommands(functions: Of<'command'>[], site: Site): Promise<Part
     const directory = await folderOf(fn, site);
     return { logicalId: fn.logicalId, directory, cached: false };
   });
-  return { functions: await Promise.all(built), warnings: [] };
+  return { functions: await allOf(built), warnings: [] };
 }
 
 async function runCommand(command: string, { root, folder, signal, onLine }: Site): Promise<void> {
