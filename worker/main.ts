@@ -19,6 +19,7 @@ import { createCheckActivities, createCommandActivities } from '../activities/ch
 import { createCloudFormationActivities } from '../activities/cloudformation.ts';
 import { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import { createGitActivities } from '../activities/git.ts';
+import { connectGitHub, githubSettings } from '../activities/github.ts';
 import { createHousekeepingActivities } from '../activities/housekeeping.ts';
 import { createLambdaActivities } from '../activities/lambda.ts';
 import { createLaneActivities } from '../activities/lane.ts';
@@ -26,6 +27,7 @@ import { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import { createLiveVersionActivities } from '../activities/live-versions.ts';
 import { createPlacementActivities } from '../activities/place-artifacts.ts';
 import { createReleaseFactsActivities } from '../activities/release-facts.ts';
+import { createReportActivities } from '../activities/report-run.ts';
 import { createStartRunActivities } from '../activities/start-run.ts';
 import { ownTarget, targetClients } from '../activities/target-clients.ts';
 import { buildQueue, deployQueue } from '../workflows/task-queues.ts';
@@ -78,6 +80,7 @@ type Shared = Pick<WorkerOptions, 'connection' | 'namespace'>;
 function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
   const clientsOf = targetClients();
   const { s3 } = clientsOf(ownTarget);
+  const github = githubSettings();
   return Worker.create({
     ...shared,
     ...workflows(),
@@ -94,6 +97,7 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
       ...createReleaseFactsActivities({ clientsOf, s3 }),
       ...createLaneActivities(),
       ...createStartRunActivities(),
+      ...createReportActivities({ github: github && connectGitHub(github) }),
       ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
     // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.

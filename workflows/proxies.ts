@@ -12,6 +12,7 @@ import type { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import type { createLiveVersionActivities } from '../activities/live-versions.ts';
 import type { createPlacementActivities } from '../activities/place-artifacts.ts';
 import type { createReleaseFactsActivities } from '../activities/release-facts.ts';
+import type { createReportActivities } from '../activities/report-run.ts';
 import type { createStartRunActivities } from '../activities/start-run.ts';
 import type { createTargetActivities } from '../activities/check-targets.ts';
 import { buildQueue } from './task-queues.ts';
@@ -148,6 +149,14 @@ export const { readPipelines } = proxyActivities<Git>({
   scheduleToCloseTimeout: '1d',
   heartbeatTimeout: '30s',
   retry: { initialInterval: '500ms', maximumInterval: '1m' },
+});
+
+/** As long as its run, and however long GitHub is away. */
+export const { reportRun } = proxyActivities<ReturnType<typeof createReportActivities>>({
+  startToCloseTimeout: '30d',
+  heartbeatTimeout: '30s',
+  cancellationType: ActivityCancellationType.TRY_CANCEL,
+  retry: { initialInterval: '1s', maximumInterval: '1m' },
 });
 
 /** Before anything moves. */
