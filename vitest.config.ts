@@ -15,7 +15,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'real', include: ['test/{local,e2e}/**/*.test.ts'], fileParallelism: false },
+        test: { name: 'real', include: ['test/{local,server,e2e}/**/*.test.ts'], fileParallelism: false },
       },
     ],
   },

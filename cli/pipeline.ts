@@ -173,6 +173,15 @@ verb('worker', 'Run a worker: it builds, deploys and watches', 'pipeline worker'
   .action(async (options) => (await import('./worker.ts')).worker(options));
 
 verb(
+  'server',
+  'Take GitHub’s webhook: a push starts runs (settings: SLUICE_GITHUB_*)',
+  'pipeline server --port 8080',
+)
+  .option('--port <n>', 'where to listen', '8080')
+  .option('--host <address>', 'on which address of this machine', '127.0.0.1')
+  .action(async (options) => (await import('./server.ts')).server(options));
+
+verb(
   'doctor',
   'Say what is installed, reachable or missing, and the command that mends it',
   'pipeline doctor',
@@ -189,6 +198,10 @@ local
   .option('--no-worker', 'start no worker')
   .addOption(json())
   .action(async (options) => (await import('./local.ts')).up(options));
+local
+  .command('deliver <url> <repository>', { hidden: true })
+  .description('Tell a server of a push, as GitHub does: the post-receive hook of the local repository')
+  .action(async (url, repository) => (await import('./local-deliver.ts')).deliverPush(url, repository));
 local
   .command('env')
   .description('Print the environment variables that point every tool at the running local cloud')
