@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Refusal } from './answer.ts';
 
 /** GitHub's own limit for a payload (docs.github.com, webhook events and payloads). */
-export const mostBodyBytes = 25 * 1024 * 1024;
+const mostBodyBytes = 25 * 1024 * 1024;
 /** Of all bodies that are being read at the same time: whoever sends slowly cannot fill the memory. */
 const mostBytesHeld = 10 * mostBodyBytes;
 

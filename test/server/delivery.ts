@@ -50,7 +50,9 @@ export async function send(
   { method = 'POST', path = '/webhooks/github', headers = {}, body = '' }: Sent,
 ): Promise<Reply> {
   return await new Promise((resolve, reject) => {
-    const outgoing = request(url, { method, path, headers, agent }, (response) => {
+    // By itself node would send a body with GET and the like without saying where it ends.
+    const framed = { ...headers, 'content-length': Buffer.byteLength(body) };
+    const outgoing = request(url, { method, path, headers: framed, agent }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);

@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 /** Large enough that keeping the bodies of a few thousand would show. */
-const valid = JSON.stringify(pushPayload({ commits: ['x'.repeat(20_000)] }));
+const valid = JSON.stringify(pushPayload({ commits: ['x'.repeat(100_000)] }));
 const signed = (body: string | Buffer, changes: Record<string, string> = {}): Sent => ({
   headers: { ...deliveryHeaders(body), ...changes },
   body,
