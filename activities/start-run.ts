@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { ReportInput } from './report-run.ts';
 import { type NamedRun, runId, runMemo } from '../domain/run-id.ts';
 
 /** What the workflow `run` takes. */
@@ -40,6 +41,21 @@ export function createStartRunActivities() {
           if (memo?.commit === undefined || memo.commit === input.commit) return { run, already: true };
         }
       }
+    },
+
+    /** Starts the workflow that shows a run on its commit in GitHub, unless it is there. Safe to run twice. */
+    async startReport(input: ReportInput): Promise<void> {
+      const { client, info } = Context.current();
+      await client.workflow
+        .start('report', {
+          workflowId: `report-${input.run}`,
+          workflowIdReusePolicy: 'REJECT_DUPLICATE',
+          taskQueue: info.taskQueue,
+          args: [input],
+        })
+        .catch((error: unknown) => {
+          if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+        });
     },
   };
 }

@@ -10,6 +10,7 @@ import type { createLambdaActivities } from '../activities/lambda.ts';
 import type { createLaneActivities } from '../activities/lane.ts';
 import type { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import type { createLiveVersionActivities } from '../activities/live-versions.ts';
+import type { createNotifyActivities } from '../activities/notify.ts';
 import type { createPlacementActivities } from '../activities/place-artifacts.ts';
 import type { createReleaseFactsActivities } from '../activities/release-facts.ts';
 import type { createReportActivities } from '../activities/report-run.ts';
@@ -159,6 +160,13 @@ export const { reportRun } = proxyActivities<ReturnType<typeof createReportActiv
   retry: { initialInterval: '1s', maximumInterval: '1m' },
 });
 
+/** Who is away for longer than this hears of it no more. */
+export const { notify } = proxyActivities<ReturnType<typeof createNotifyActivities>>({
+  startToCloseTimeout: '1m',
+  scheduleToCloseTimeout: '1h',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '10m' },
+});
+
 /** Before anything moves. */
 export const { checkTargets } = proxyActivities<ReturnType<typeof createTargetActivities>>({
   startToCloseTimeout: '30s',
@@ -204,7 +212,7 @@ export const { enterLane, isUnderWay, openFreeze } = proxyLocalActivities<
   retry: { initialInterval: '500ms', maximumInterval: '10s' },
 });
 
-export const { startRun } = proxyLocalActivities<ReturnType<typeof createStartRunActivities>>({
+export const { startReport, startRun } = proxyLocalActivities<ReturnType<typeof createStartRunActivities>>({
   startToCloseTimeout: '15s',
   retry: { initialInterval: '500ms', maximumInterval: '10s' },
 });

@@ -1,5 +1,5 @@
 import { upsertMemo } from '@temporalio/workflow';
-import { readPipelines, startRun } from './proxies.ts';
+import { readPipelines, startReport, startRun } from './proxies.ts';
 import type { RunInput } from './run-state.ts';
 
 /** A push that GitHub has told of. */
@@ -54,6 +54,7 @@ export async function push(input: PushInput): Promise<PushResult> {
     const { run: id, already } = await startRun(run);
     if (already) result.ignored.push({ folder, why: `The commit has a run already, ${id}.` });
     else result.started.push(id);
+    await startReport({ run: id, repository, commit });
   }
   upsertMemo({ started: result.started });
   return result;

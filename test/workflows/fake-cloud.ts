@@ -6,6 +6,7 @@ import { createLambdaActivities } from '../../activities/lambda.ts';
 import { createHousekeepingActivities } from '../../activities/housekeeping.ts';
 import { createLaneActivities } from '../../activities/lane.ts';
 import type { createLedgerPageActivities } from '../../activities/ledger-pages.ts';
+import type { createReportActivities, ReportInput } from '../../activities/report-run.ts';
 import type { createReleaseFactsActivities } from '../../activities/release-facts.ts';
 import { createLiveVersionActivities } from '../../activities/live-versions.ts';
 import type { createCheckActivities } from '../../activities/checks.ts';
@@ -45,6 +46,8 @@ export class FakeCloud {
   previousLane?: (() => Promise<LaneState | undefined>) | undefined = async () => undefined;
   /** For runs that have no workflow of their own in a test. */
   isUnderWay?: (() => Promise<boolean>) | undefined;
+  /** Runs that were to be shown in GitHub. */
+  readonly reported: ReportInput[] = [];
   /** What checks answer. */
   checks: ReturnType<typeof createCheckActivities> = {
     invokeCheck: async () => ({ status: 'Succeeded' }),
@@ -130,6 +133,10 @@ export class FakeCloud {
       ...(this.isUnderWay && { isUnderWay: this.isUnderWay }),
       compareRelease: this.compareRelease,
       ...this.checks,
+      reportRun: async (input) => {
+        this.reported.push(input);
+        return 'off';
+      },
     };
   }
 
@@ -229,6 +236,7 @@ type CloudWatch = ReturnType<typeof createCloudWatchActivities>;
 type House = Pick<ReturnType<typeof createHousekeepingActivities>, 'pruneVersions' | 'pruneArtifacts'> &
   ReturnType<typeof createLedgerPageActivities>;
 type Activities = Targets &
+  Pick<ReturnType<typeof createReportActivities>, 'reportRun'> &
   House &
   ReturnType<typeof createCheckActivities> &
   ReturnType<typeof createLaneActivities> &

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { ReadPipeline } from '../../activities/pipelines.ts';
 import type { RunStatus } from '../../domain/status.ts';
 import { runStatus } from '../../workflows/messages.ts';
@@ -48,6 +48,9 @@ it('starts a run of the application that it is for', async () => {
     ignored: [{ folder: 'apps/cart', why: 'No changed file is in apps/cart.' }],
     memo: { repository: 'acme/shop', ref: 'refs/heads/main', commit: after, started: ['till-c0ffee0'] },
   });
+  await vi.waitFor(() =>
+    expect(world.cloud.reported).toEqual([{ run: 'till-c0ffee0', repository: 'acme/shop', commit: after }]),
+  );
   const run = runOf(world.env.client, 'till-c0ffee0');
   expect((await run.describe()).memo).toMatchObject({
     application: 'till',
