@@ -12,6 +12,33 @@ export interface Breach {
   reason: string;
 }
 
+/** What a rollout watches, as its memo says: by what is in it, who hears of an alarm finds the rollouts to tell. */
+export interface AlarmWatch {
+  /** Names, or ARNs where a user wrote those. */
+  alarms: string[];
+  /** Absent where the target is in the worker's own. */
+  region?: string;
+  account?: string;
+}
+
+/** An alarm that changed, as its notice names it. */
+export interface ChangedAlarm {
+  name: string;
+  arn?: string;
+  region?: string;
+  account?: string;
+}
+
+/** Where either side leaves region or account open, any may be meant: a rollout that looks in vain does no harm. */
+export function isWatched({ alarms, region, account }: AlarmWatch, changed: ChangedAlarm): boolean {
+  const named = alarms.includes(changed.name) || (changed.arn !== undefined && alarms.includes(changed.arn));
+  return named && mayEqual(region, changed.region) && mayEqual(account, changed.account);
+}
+
+function mayEqual(one: string | undefined, other: string | undefined): boolean {
+  return !one || !other || one === other;
+}
+
 /** Only ALARM is a breach: missing data is not, nor is an alarm that could not be read. */
 export function findBreach(alarms: AlarmState[], ignored: string[]): Breach | undefined {
   const firing = alarms.find(({ name, state }) => state === 'ALARM' && !ignored.includes(name));

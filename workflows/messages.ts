@@ -62,6 +62,8 @@ export const abortSignal = defineSignal<[Partial<StopAsk>?]>('abort');
 export const reportHook = defineUpdate<string, [HookReport]>('reportHook');
 /** From the watch: what it sees, whenever that changes. */
 export const alarmsSeen = defineSignal<[AlarmState[]]>('alarmsSeen');
+/** From the server: an alarm it watches has changed, so it reads all of them now, not when the watch next does. */
+export const look = defineSignal('look');
 /** From the lane: every target of the environment is through, so this one may end. */
 export const conclude = defineSignal('conclude');
 

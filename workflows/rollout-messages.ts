@@ -5,6 +5,7 @@ import {
   alarmsSeen,
   type Ask,
   conclude,
+  look,
   pause,
   promote,
   type PromoteAsk,
@@ -16,12 +17,13 @@ import {
 } from './messages.ts';
 import type { ShiftState } from '../domain/shift.ts';
 import { now, type RolloutState, stop } from './rollout-state.ts';
-import { showAlarms } from './shift-traffic.ts';
+import { lookNow, showAlarms } from './shift-traffic.ts';
 
 /** Sets the handlers of everything a rollout is asked or told; called before its first await. */
 export function takeMessages(state: RolloutState): void {
   setHandler(rolloutStatus, () => state.status);
   setHandler(alarmsSeen, (alarms) => showAlarms(state, alarms));
+  setHandler(look, () => lookNow(state));
 
   const doPromote = (ask?: Partial<PromoteAsk> | null) => {
     const { shift } = state;

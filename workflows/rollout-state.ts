@@ -23,6 +23,10 @@ export interface RolloutState {
   /** From the first alias write on, going back has something to do. */
   trafficMoved: boolean;
   shift?: ShiftState;
+  /** From the shift to the end, where there are alarms. */
+  watch?: CancellationScope;
+  /** While the alarms are read for a `look`. */
+  look?: { again: boolean };
   /** By execution id, from the moment a hook is called until its answer is taken; what it reported, once it has. */
   hookReports: Map<string, HookReport | undefined>;
   /** Counts what happened, so that a wait can see that something did. */

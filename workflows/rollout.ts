@@ -27,7 +27,7 @@ import {
 import { takeMessages } from './rollout-messages.ts';
 import { begin, end, endAll, functionStatus, newRollout, type RolloutState } from './rollout-state.ts';
 import type { RolloutInput } from './release-input.ts';
-import { failIfMovedByOther, shiftAll, watchAlarms } from './shift-traffic.ts';
+import { failIfMovedByOther, lookEnded, shiftAll, watchAlarms } from './shift-traffic.ts';
 import { writeAliases } from './write-aliases.ts';
 
 /**
@@ -56,12 +56,14 @@ async function forward(state: RolloutState): Promise<void> {
   const created = await updateStack(state);
   if (!(await publish(state, created))) return;
   await runHooks(state, 'BeforeAllowTraffic');
-  const watch = watchAlarms(state);
+  watchAlarms(state);
   await shiftAll(state);
+  if (state.look) await lookEnded(state);
   await runHooks(state, 'AfterAllowTraffic');
+  if (state.look) await lookEnded(state);
   await waitForOthers(state);
   await finish(state);
-  watch?.cancel();
+  state.watch?.cancel();
 }
 
 /** To the versions of an earlier release: no alarm and no hook may stand in the way. */

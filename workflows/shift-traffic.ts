@@ -4,8 +4,10 @@ import {
   condition,
   isCancellation,
   sleep,
+  upsertMemo,
 } from '@temporalio/workflow';
-import { type AlarmState, findBreach, unreadable } from '../domain/alarm.ts';
+import { type AlarmState, type AlarmWatch, type Breach, findBreach, unreadable } from '../domain/alarm.ts';
+import type { Target } from '../domain/definition.ts';
 import type { Plan } from '../domain/plan.ts';
 import { timeline } from '../domain/plan.ts';
 import { bakeLeftMs, bakeSeconds, decide, type ShiftState } from '../domain/shift.ts';
@@ -140,6 +142,7 @@ function breachSentence(alarm: string, reason: string): string {
 
 /** Stays at the step's weight until it may go on; the next step's index, or undefined after the last. */
 async function bake(state: RolloutState, shift: ShiftState): Promise<number | undefined> {
+  if (state.look) await lookEnded(state);
   const traffic = countTraffic(state, shift);
   try {
     for (;;) {
@@ -186,7 +189,7 @@ function countTraffic(state: RolloutState, shift: ShiftState): CancellationScope
     alias,
     candidateVersion,
   }));
-  return background(state, async () => {
+  return background(state, state.forward, async () => {
     await watching(heartbeatSeconds(state)).waitForTraffic({
       target: state.input.target,
       traffic,
@@ -198,20 +201,80 @@ function countTraffic(state: RolloutState, shift: ShiftState): CancellationScope
   });
 }
 
-/** Watches the alarms until the returned scope is cancelled; a breach sends everything back. */
-export function watchAlarms(state: RolloutState): CancellationScope | undefined {
+/** Watches the alarms until `state.watch` is cancelled; a breach sends everything back. */
+export function watchAlarms(state: RolloutState): void {
+  const { target, ignoredAlarms: ignored } = state.input;
   const alarms = state.status.alarms.map(({ name }) => name);
-  if (alarms.length === 0 || state.moves.length === 0) return undefined;
-  return background(state, async () => {
+  if (alarms.length === 0 || state.moves.length === 0) return;
+  upsertMemo({
+    ...watchOf(
+      target,
+      alarms.filter((name) => !ignored.includes(name)),
+    ),
+  });
+  state.watch = background(state, state.forward, async () => {
     const breach = await watching(heartbeatSeconds(state)).watchAlarms({
-      target: state.input.target,
+      target,
       alarms,
-      ignored: state.input.ignoredAlarms,
+      ignored,
       seen: state.status.alarms.map(({ name, state: alarmState }) => ({ name, state: alarmState })),
     });
     showAlarms(state, [{ name: breach.alarm, state: 'ALARM', reason: breach.reason }]);
-    stop(state, state.trafficMoved ? 'rolledBack' : 'failed', breachSentence(breach.alarm, breach.reason));
+    stopOn(state, breach);
   });
+}
+
+function watchOf({ region, roleArn }: Target, alarms: string[]): AlarmWatch {
+  const account = roleArn?.split(':')[4];
+  return { alarms, ...(region && { region }), ...(account && { account }) };
+}
+
+function stopOn(state: RolloutState, { alarm, reason }: Breach): void {
+  stop(state, state.trafficMoved ? 'rolledBack' : 'failed', breachSentence(alarm, reason));
+}
+
+/**
+ * Reads the alarms once, beside whatever the rollout does, and once more for those who ask meanwhile. Only while they
+ * are watched. What cannot be read changes nothing: the watch, and the reading before each step, find that out too.
+ */
+export function lookNow(state: RolloutState): void {
+  if (state.look) state.look.again = true;
+  if (state.look || !state.watch || state.stopped || state.concluding || state.status.outcome !== 'running')
+    return;
+  const look: { again: boolean } = (state.look = { again: true });
+  background(state, state.watch, async () => {
+    try {
+      // Whoever asked in the same moment is heard by then.
+      await Promise.resolve();
+      while (look.again) {
+        look.again = false;
+        await readOnce(state);
+      }
+    } finally {
+      delete state.look;
+    }
+  });
+}
+
+async function readOnce(state: RolloutState): Promise<void> {
+  const { target, ignoredAlarms: ignored } = state.input;
+  const alarms = state.status.alarms.map(({ name }) => name);
+  const read = await readAlarms({ target, alarms, ignored }).catch((error): AlarmState[] => {
+    if (isCancellation(error)) throw error;
+    return [];
+  });
+  const seen = read.filter((alarm) => alarm.state !== 'UNREADABLE');
+  showAlarms(state, seen);
+  const breach = findBreach(seen, ignored);
+  if (breach) stopOn(state, breach);
+}
+
+/**
+ * Waited for before the rollout schedules an activity on a queue: Temporal's core (1.24) fails the workflow task when
+ * a local activity fails beside one not sent yet. A look itself begins only with a task, when all before it was sent.
+ */
+export async function lookEnded(state: RolloutState): Promise<void> {
+  await condition(() => !state.look);
 }
 
 /**
@@ -233,8 +296,12 @@ function heartbeatSeconds(state: RolloutState): number {
   return Math.max(5, Math.min(15, Math.floor(shortest / 2)));
 }
 
-function background(state: RolloutState, work: () => Promise<void>): CancellationScope {
-  const scope = new CancellationScope({ cancellable: true, parent: state.forward });
+function background(
+  state: RolloutState,
+  parent: CancellationScope,
+  work: () => Promise<void>,
+): CancellationScope {
+  const scope = new CancellationScope({ cancellable: true, parent });
   scope.run(work).catch((error) => {
     if (!isCancellation(error)) stop(state, state.trafficMoved ? 'rolledBack' : 'failed', reasonOf(error));
   });

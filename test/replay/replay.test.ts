@@ -3,7 +3,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { Worker } from '@temporalio/worker';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { abort, approveSignal, reportHook } from '../../workflows/messages.ts';
+import { abort, approveSignal, look, reportHook } from '../../workflows/messages.ts';
 import type { RolloutInput } from '../../workflows/release-input.ts';
 import { laneOf, release } from '../workflows/lanes.ts';
 import { runsOf } from '../workflows/runs.ts';
@@ -80,6 +80,16 @@ const stories: Record<string, () => Promise<string>> = {
       [17, 'ALARM'],
     ]);
     return endOf(await world.start({ functions: [fn('checkout', { alarms: ['errors'] })] }));
+  },
+  'breach-found-by-a-look': async () => {
+    world.cloud.alarms.set('errors', [[0, 'OK']]);
+    const rollout = await world.start({ functions: [fn('checkout', { alarms: ['errors'] })] });
+    await world.until(12);
+    await rollout.handle.signal(look);
+    await world.until(15);
+    world.cloud.alarms.set('errors', [[0, 'ALARM']]);
+    await Promise.all(Array.from({ length: 3 }, () => rollout.handle.signal(look)));
+    return endOf(rollout);
   },
   'two-functions-one-moved-by-hand-and-aws-away': async () => {
     world.cloud.lambda.add('cart', { version: 6 });

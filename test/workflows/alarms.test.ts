@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
-import { reportHook } from '../../workflows/messages.ts';
+import { UpdateAliasCommand } from '@aws-sdk/client-lambda';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { look, reportHook } from '../../workflows/messages.ts';
 import { fn, type Rollout, timeSkipping } from './time-skipping.ts';
 
 const world = timeSkipping();
@@ -202,3 +203,165 @@ it('goes back from a pause when an alarm fires', async () => {
     [300, 0],
   ]);
 });
+
+describe('a look', () => {
+  const late = { strategy: { canary: { percent: 10, bake: '3h' } } };
+
+  beforeEach(() => {
+    // The fake's watch reads at the changes that it knows when it begins: at minute 80, of those that follow.
+    world.cloud.alarms.set('errors', [
+      [0, 'OK'],
+      [80, 'OK'],
+    ]);
+  });
+  const breachAt = (minute: number) =>
+    world.cloud.alarms.set('errors', [
+      [0, 'OK'],
+      [minute, 'ALARM'],
+    ]);
+
+  it('sends traffic back at once, long before the watch would', async () => {
+    const rollout = await watched(late);
+    await world.until(20);
+    breachAt(20);
+    await world.until(30);
+    expect(await rollout.status()).toMatchObject({ outcome: 'running', alarms: [{ state: 'OK' }] });
+    await rollout.handle.signal(look);
+    expect(await rollout.ended()).toMatchObject({
+      outcome: 'rolledBack',
+      reason: 'Alarm errors went into ALARM: at minute 30.',
+      alarms: [{ state: 'ALARM' }],
+    });
+    expect(world.cloud.weights('checkout')).toEqual([
+      [0, 10],
+      [30, 0],
+    ]);
+    expect(world.cloud.lambda.alias('checkout')).toMatchObject(back);
+  });
+
+  it('that is lost leaves the breach to the watch', async () => {
+    const rollout = await watched(late);
+    await world.until(20);
+    breachAt(20);
+    await rollout.ended();
+    expect(world.cloud.weights('checkout')).toEqual([
+      [0, 10],
+      [80, 0],
+    ]);
+  });
+
+  it('sends traffic back while the hook after traffic works', async () => {
+    const rollout = await watched({ strategy: 'Canary10Percent10Minutes', after: ['check'] });
+    await world.until(25);
+    expect(await rollout.status()).toMatchObject({ phase: 'AfterAllowTraffic' });
+    breachAt(25);
+    await world.until(30);
+    await rollout.handle.signal(look);
+    await rollout.ended();
+    expect(world.cloud.weights('checkout').at(-1)).toEqual([30, 0]);
+  });
+
+  it('moves nothing while the alarm is well, and reads one time after the other for a storm of them', async () => {
+    const rollout = await watched(late);
+    await world.until(10);
+    const readings = countReadings();
+    await Promise.all(Array.from({ length: 50 }, () => rollout.handle.signal(look)));
+    await world.until(20);
+    expect(readings).toMatchObject({ mostAtOnce: 1 });
+    expect(readings.count).toBeLessThan(50);
+    expect(await rollout.ended()).toMatchObject({ outcome: 'succeeded' });
+    expect(world.cloud.weights('checkout')).toEqual([
+      [0, 10],
+      [180, 100],
+    ]);
+  });
+
+  it('that cannot read changes nothing, in the bake and beside a hook that begins then', async () => {
+    const rollout = await watched({ strategy: 'Canary10Percent10Minutes', after: ['check'] });
+    await world.until(5);
+    const seen = await rollout.status();
+    world.cloud.readFault = new Error('CloudWatch is away');
+    await rollout.handle.signal(look);
+    await world.until(6);
+    expect(await rollout.status()).toMatchObject({ alarms: seen.alarms, outcome: 'running', warnings: [] });
+    await rollout.ask('promote');
+    await rollout.handle.signal(look);
+    await world.until(8);
+    world.cloud.readFault = undefined;
+    await world.until(15);
+    await rollout.handle.signal(look);
+    await rollout.ask('promote', { full: true });
+    const { waitingHooks } = await rollout.when((status) => status.waitingHooks.length > 0);
+    await rollout.handle.executeUpdate(reportHook, {
+      args: [{ executionId: waitingHooks[0]!.token.split(':').at(-1)!, status: 'Succeeded' }],
+    });
+    expect(await rollout.ended()).toMatchObject({ outcome: 'succeeded' });
+    const { events } = await rollout.handle.fetchHistory();
+    expect(events!.filter(({ workflowTaskFailedEventAttributes: failed }) => failed)).toEqual([]);
+  });
+
+  it('does nothing before the shift, nor on the way back', async () => {
+    const readings = countReadings();
+    const rollout = await watched({ before: ['check'] });
+    await world.until(2);
+    await rollout.handle.signal(look);
+    await world.until(4);
+    expect(readings.count).toBe(0);
+    await answerHookAt(rollout, 5);
+    await world.until(8);
+    const fault = new Error('AWS is away');
+    world.cloud.lambda.fault = (command) => {
+      if (command instanceof UpdateAliasCommand) throw fault;
+    };
+    await rollout.ask('abort');
+    const before = readings.count;
+    await rollout.handle.signal(look);
+    await world.until(10);
+    expect(await rollout.status()).toMatchObject({ phase: 'GoBack', outcome: 'running' });
+    expect(readings.count).toBe(before);
+    world.cloud.lambda.fault = () => {};
+    expect(await rollout.ended()).toMatchObject({ outcome: 'aborted' });
+  });
+
+  it('is asked of those whose memo names the alarm', async () => {
+    const target = { name: 'eu', region: 'eu-west-1', roleArn: 'arn:aws:iam::123456789012:role/deploy' };
+    world.cloud.lambdaOf('eu').add('checkout');
+    world.cloud.alarms.set('noise', [[0, 'OK']]);
+    const rollout = await world.start({
+      target,
+      functions: [fn('checkout', { ...late, alarms: ['errors', 'noise'] })],
+      ignoredAlarms: ['noise'],
+    });
+    await world.until(5);
+    const { events } = await rollout.handle.fetchHistory();
+    const [upserted] = events!.flatMap((event) => event.workflowPropertiesModifiedEventAttributes ?? []);
+    const memo = Object.entries(upserted!.upsertedMemo!.fields!).map(([key, { data }]) => [
+      key,
+      JSON.parse(Buffer.from(data!).toString()),
+    ]);
+    expect(Object.fromEntries(memo)).toEqual({
+      alarms: ['errors'],
+      region: 'eu-west-1',
+      account: '123456789012',
+    });
+    await rollout.ended();
+  });
+});
+
+/** Of this test's cloud, from now on. */
+function countReadings(): { count: number; mostAtOnce: number } {
+  const readings = { count: 0, mostAtOnce: 0 };
+  const activities = world.cloud.activities.bind(world.cloud);
+  let atOnce = 0;
+  world.cloud.activities = () => ({
+    ...activities(),
+    readAlarms: async (input) => {
+      readings.count++;
+      readings.mostAtOnce = Math.max(readings.mostAtOnce, ++atOnce);
+      return activities()
+        .readAlarms(input)
+        .finally(() => atOnce--);
+    },
+  });
+  return readings;
+}
