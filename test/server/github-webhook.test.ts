@@ -293,14 +293,18 @@ describe('an outage of Temporal', () => {
     }
   });
 
-  it('that takes connections and says nothing is a 503 within seconds too', async () => {
+  it('that takes connections and says nothing is a 503 before GitHub gives up, for each of a burst', async () => {
     const mute = createServer(() => {}).listen(0, '127.0.0.1');
     await once(mute, 'listening');
     const { port } = mute.address() as { port: number };
     const inFront = await serverBefore(`127.0.0.1:${port}`);
     const startedAt = Date.now();
-    expect((await deliver(inFront.url, pushPayload())).status).toBe(503);
-    expect(Date.now() - startedAt).toBeLessThan(5_000);
+    const statuses = Array.from(
+      { length: 300 },
+      async () => (await deliver(inFront.url, pushPayload())).status,
+    );
+    expect(new Set(await Promise.all(statuses))).toEqual(new Set([503]));
+    expect(Date.now() - startedAt).toBeLessThan(9_500);
     await inFront.close();
     mute.close();
   });
