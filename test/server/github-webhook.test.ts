@@ -229,15 +229,31 @@ describe('a body or a client without end', () => {
 });
 
 it('starts each of a thousand deliveries at once exactly once', async () => {
+  const ownTemporal = await startTemporalServer();
+  const burst = await serverBefore(ownTemporal.address);
+  const own = new Client({ connection: await Connection.connect({ address: ownTemporal.address }) });
   const ids = Array.from({ length: 1_000 }, () => randomUUID());
-  const after = 'abc0'.repeat(10);
-  const replies = await Promise.all(
-    ids.map((id) => deliver(url(), pushPayload({ after, head_commit: null }), { id })),
-  );
-  expect(replies.filter(({ status, body }) => status === 202 && !body.already)).toHaveLength(1_000);
-  expect(new Set(replies.map((reply) => reply.body.push))).toEqual(new Set(ids.map((id) => `github-${id}`)));
-  const again = await Promise.all(ids.map((id) => deliver(url(), pushPayload(), { id })));
-  expect(again.filter((reply) => reply.body.already)).toHaveLength(1_000);
+  const sendAll = async (some: string[]) => {
+    const replies = await Promise.all(some.map((id) => deliver(burst.url, pushPayload(), { id })));
+    expect(replies.filter(({ status }) => status !== 202 && status !== 503)).toEqual([]);
+    return some.filter((_, index) => replies[index]?.status === 503);
+  };
+  try {
+    // Where the machine is too slow for all of them in time, the rest is sent again, as after an outage.
+    for (let left = ids; left.length > 0;) {
+      const late = await sendAll(left);
+      expect(late.length).toBeLessThan(left.length);
+      left = late;
+    }
+    const again = await deliver(burst.url, pushPayload(), { id: ids[500]! });
+    expect(again.body).toEqual({ push: `github-${ids[500]}`, already: true });
+    const startedOnce = async () => (await own.workflow.count('WorkflowType = "push"')).count;
+    await expect.poll(startedOnce, { timeout: 20_000 }).toBe(1_000);
+  } finally {
+    await own.connection.close();
+    await burst.close();
+    await ownTemporal.stop();
+  }
 });
 
 describe('beside deliveries', () => {
