@@ -232,7 +232,7 @@ it('starts each of a thousand deliveries at once exactly once', async () => {
   const ownTemporal = await startTemporalServer();
   const burst = await serverBefore(ownTemporal.address);
   const own = new Client({ connection: await Connection.connect({ address: ownTemporal.address }) });
-  const ids = Array.from({ length: 1_000 }, () => randomUUID());
+  const ids: string[] = Array.from({ length: 1_000 }, () => randomUUID());
   const sendAll = async (some: string[]) => {
     const replies = await Promise.all(some.map((id) => deliver(burst.url, pushPayload(), { id })));
     expect(replies.filter(({ status }) => status !== 202 && status !== 503)).toEqual([]);
