@@ -7,6 +7,7 @@ import { startChild } from '../local/children.ts';
 import type { Child } from '../local/children.ts';
 import { FOREIGN_SETTINGS, pointedAt, startLocalCloud } from '../local/cloud.ts';
 import type { LocalCloud } from '../local/cloud.ts';
+import { makePushRepository } from '../local/push-repository.ts';
 import { CliError, print, printJson } from './print.ts';
 
 /** Where every Temporal and AWS tool looks by default. */
@@ -23,6 +24,8 @@ interface LocalRecord {
   /** ministack itself, behind the edge. */
   ministackEndpoint: string;
   worker: boolean;
+  /** Where `git push` starts runs; absent without a worker. */
+  repository?: string;
   env: Record<string, string>;
 }
 
@@ -34,17 +37,20 @@ export async function up(options: { worker: boolean; json?: boolean }): Promise<
   const cloud = await startLocalCloud({ onProgress: progress, preferPorts: PREFERRED_PORTS });
   const told = untilToldToEnd();
   let worker: Worker | undefined;
+  let pushes: Pushes | undefined;
   try {
     if (options.worker) worker = await startLocalWorker(cloud);
     const failed = worker ? workerFailed(worker.child) : never;
+    if (options.worker) pushes = await takePushes(cloud, other !== undefined);
     await Promise.race([worker?.ready, told, failed]);
-    const record = recordOf(cloud, worker !== undefined);
+    const record = recordOf(cloud, worker !== undefined, pushes?.repository);
     await writeRecord(record);
     if (options.json) printJson(record);
     else printWhatRuns(record, performance.now() - startedAt);
     await Promise.race([told, failed]);
     progress('taking everything down');
   } finally {
+    await pushes?.stop();
     await worker?.child.stop();
     await cloud.stop();
     await removeRecord();
@@ -71,13 +77,14 @@ function recordFile(): string {
   return join(cacheFolder(), 'local.json');
 }
 
-function recordOf(cloud: LocalCloud, worker: boolean): LocalRecord {
+function recordOf(cloud: LocalCloud, worker: boolean, repository?: string): LocalRecord {
   return {
     pid: process.pid,
     temporalAddress: cloud.temporalAddress,
     awsEndpoint: cloud.awsEndpoint,
     ministackEndpoint: `http://127.0.0.1:${cloud.ministackPort}`,
     worker,
+    ...(repository && { repository }),
     env: cloud.env,
   };
 }
@@ -98,13 +105,54 @@ interface Worker {
   ready: Promise<void>;
 }
 
-/** A worker of this very command. */
-export async function startLocalWorker(cloud: LocalCloud): Promise<Worker> {
+/** This very command. */
+function ownCommand(): [string, ...string[]] {
   const command = process.argv[1];
   if (!command)
-    throw new Error('The path of the pipeline command is unknown, so no worker could be started.');
+    throw new Error('The path of the pipeline command is unknown, so no part of it could be started.');
+  return [process.execPath, ...process.execArgv, command];
+}
+
+interface Pushes {
+  /** Where `git push` starts runs. */
+  repository: string;
+  stop: () => Promise<void>;
+}
+
+/** A server, and a repository that tells it of each push. A second local cloud has a repository of its own. */
+export async function takePushes(cloud: LocalCloud, apart: boolean): Promise<Pushes> {
+  const folder = join(cacheFolder(), apart ? `local-repositories-${process.pid}` : 'local-repositories');
+  const repository = await makePushRepository(folder);
+  const [node, ...command] = ownCommand();
+  let isListening: (url: string) => void;
+  const listening = new Promise<string>((resolve) => (isListening = resolve));
+  const server = await startChild(node, [...command, 'server', '--port', '0'], {
+    env: pointedAt({ ...cloud.env, ...repository.env }),
+    onLine: (line) => {
+      const [, url] = /"url":"(http[^"]+)"/.exec(line) ?? [];
+      if (url) isListening(url);
+    },
+  });
+  const ended = server.ended.then((how) => {
+    throw new CliError(`The server ${how}. Its last lines:\n${server.output()}`, 1);
+  });
+  const url = await Promise.race([listening, ended]);
+  ended.catch(() => {});
+  await repository.tell(`${url}/webhooks/github`, [node, ...command, 'local', 'deliver']);
+  return {
+    repository: repository.path,
+    stop: async () => {
+      await server.stop();
+      if (apart) await repository.remove();
+    },
+  };
+}
+
+/** A worker of this very command. */
+export async function startLocalWorker(cloud: LocalCloud): Promise<Worker> {
+  const [node, ...command] = ownCommand();
   const isReady = new AbortController();
-  const child = await startChild(process.execPath, [...process.execArgv, command, 'worker'], {
+  const child = await startChild(node, [...command, 'worker'], {
     env: pointedAt(cloud.env),
     onLine: (line) => (line.startsWith('worker ready') ? isReady.abort() : progress(`worker: ${line}`)),
   });
@@ -138,6 +186,8 @@ function printWhatRuns(record: LocalRecord, tookMs: number): void {
   print(`  Temporal   ${record.temporalAddress}`);
   print(`  AWS        ${record.awsEndpoint}   (the edge; ministack behind it: ${record.ministackEndpoint})`);
   print(`  worker     ${record.worker ? 'ready' : 'none; start one with `pipeline worker`'}`);
+  if (record.repository)
+    print(`  git push   git remote add local ${record.repository} && git push local main`);
   print();
   print('Point a shell at it with  eval "$(pipeline local env)"  or');
   for (const line of shellLines(record.env)) print(`  ${line}`);
