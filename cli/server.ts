@@ -1,10 +1,14 @@
-import type { GithubSettings } from '../server/settings.ts';
 import { CliError } from './print.ts';
 
 /** `pipeline server`: runs until it is told to end. */
 export async function server({ host, port }: { host: string; port: string }): Promise<void> {
-  const { readGithubSettings, runServer } = await import('../server/main.ts');
-  const options = { host, port: portNumber(port), github: settings(readGithubSettings) };
+  const { readCloudWatchSettings, readGithubSettings, runServer } = await import('../server/main.ts');
+  const options = {
+    host,
+    port: portNumber(port),
+    github: settings(readGithubSettings),
+    cloudwatch: settings(readCloudWatchSettings),
+  };
   await runServer(options).catch((error: NodeJS.ErrnoException) => {
     if (error.syscall !== 'listen' && error.syscall !== 'getaddrinfo') throw error;
     throw new CliError(
@@ -20,7 +24,7 @@ function portNumber(text: string): number {
   throw new CliError(`--port takes a number up to 65535 (0: any that is free), not ${text}.`);
 }
 
-function settings(read: (env: NodeJS.ProcessEnv) => GithubSettings): GithubSettings {
+function settings<T>(read: (env: NodeJS.ProcessEnv) => T): T {
   try {
     return read(process.env);
   } catch (error) {

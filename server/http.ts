@@ -6,8 +6,12 @@ import { takeDelivery, type WebhookParts } from './github-webhook.ts';
 const headWithinMs = 10_000;
 const requestWithinMs = 30_000;
 
+interface ServerParts extends WebhookParts {
+  takeAlarmChange: (request: IncomingMessage) => Promise<Answer>;
+}
+
 /** The server's paths; it does not listen yet. */
-export function createHttpServer(parts: WebhookParts): Server {
+export function createHttpServer(parts: ServerParts): Server {
   const limits = {
     headersTimeout: headWithinMs,
     requestTimeout: requestWithinMs,
@@ -23,7 +27,7 @@ export function createHttpServer(parts: WebhookParts): Server {
   return server;
 }
 
-async function answerAnyway(request: IncomingMessage, parts: WebhookParts): Promise<Answer | TextAnswer> {
+async function answerAnyway(request: IncomingMessage, parts: ServerParts): Promise<Answer | TextAnswer> {
   try {
     return await answerOf(request, parts);
   } catch (error) {
@@ -32,12 +36,14 @@ async function answerAnyway(request: IncomingMessage, parts: WebhookParts): Prom
   }
 }
 
-async function answerOf(request: IncomingMessage, parts: WebhookParts): Promise<Answer | TextAnswer> {
+async function answerOf(request: IncomingMessage, parts: ServerParts): Promise<Answer | TextAnswer> {
   const { method, url = '' } = request;
   const [path] = url.split('?');
   switch (`${method} ${path}`) {
     case 'POST /webhooks/github':
       return takeDelivery(request, parts);
+    case 'POST /webhooks/cloudwatch':
+      return parts.takeAlarmChange(request);
     case 'GET /healthz':
       return { status: 200, body: { up: true } };
     case 'GET /readyz':

@@ -4,18 +4,27 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Logger, pino, stdTimeFunctions } from 'pino';
+import { cloudWatchWebhook } from './cloudwatch-webhook.ts';
 import { createHttpServer } from './http.ts';
 import { createMetrics } from './metrics.ts';
-import { type GithubSettings, readGithubSettings } from './settings.ts';
+import {
+  type CloudWatchSettings,
+  type GithubSettings,
+  readCloudWatchSettings,
+  readGithubSettings,
+} from './settings.ts';
+import type { FetchText } from './sns-message.ts';
 import { connectTemporal } from './temporal.ts';
 
-export { readGithubSettings };
+export { readCloudWatchSettings, readGithubSettings };
 
 export interface ServerOptions {
   host: string;
   /** 0 for any that is free. */
   port: number;
   github: GithubSettings;
+  /** Without them no change of an alarm is taken. */
+  cloudwatch?: CloudWatchSettings;
 }
 
 interface RunningServer {
@@ -46,15 +55,23 @@ interface Surroundings {
   log: Logger;
   connectionOptions: ConnectionOptions;
   namespace?: string;
+  /** For SNS's certificates and confirmations. */
+  fetchText?: FetchText;
 }
 
 /** Listens when it resolves; Temporal need not be there yet. */
 export async function startServer(
-  { host, port, github }: ServerOptions,
-  { log, connectionOptions, namespace }: Surroundings,
+  { host, port, github, cloudwatch = { topics: [] } }: ServerOptions,
+  { log, connectionOptions, namespace, fetchText }: Surroundings,
 ): Promise<RunningServer> {
   const temporal = connectTemporal(connectionOptions, namespace);
-  const server = createHttpServer({ github, temporal, log, metrics: createMetrics() });
+  const takeAlarmChange = cloudWatchWebhook({
+    settings: cloudwatch,
+    temporal,
+    log,
+    ...(fetchText && { fetchText }),
+  });
+  const server = createHttpServer({ github, temporal, log, metrics: createMetrics(), takeAlarmChange });
   try {
     server.listen({ host, port });
     await once(server, 'listening');

@@ -12,8 +12,8 @@ let bytesHeld = 0;
  * Reads a body whole, byte for byte as it was signed. Throws a Refusal: 413 as soon as it is known to be over the
  * limit, without reading on; 503 while too much is being read already; 400 when the client went away.
  */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > mostBodyBytes) throw tooLarge();
+export async function readBody(request: IncomingMessage, mostBytes = mostBodyBytes): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > mostBytes) throw tooLarge(mostBytes);
   let bytes = 0;
   const chunks: Buffer[] = [];
   try {
@@ -23,7 +23,7 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
         bytesHeld += chunk.length;
         chunks.push(chunk);
         const refusal =
-          bytes > mostBodyBytes ? tooLarge() : bytesHeld > mostBytesHeld ? tooMany() : undefined;
+          bytes > mostBytes ? tooLarge(mostBytes) : bytesHeld > mostBytesHeld ? tooMany() : undefined;
         if (!refusal) return;
         request.pause();
         request.removeAllListeners('data');
@@ -39,10 +39,10 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   }
 }
 
-function tooLarge(): Refusal {
+function tooLarge(mostBytes: number): Refusal {
   return new Refusal(
     413,
-    `The body is over ${mostBodyBytes} bytes, more than GitHub ever sends; it was not read.`,
+    `The body is over ${mostBytes} bytes, more than is ever sent here; it was not read.`,
     { connection: 'close' },
   );
 }

@@ -27,6 +27,26 @@ export function readGithubSettings(env: NodeJS.ProcessEnv): GithubSettings {
   };
 }
 
+/** How a notice of CloudWatch is told from others; a way that is not set is not open. */
+export interface CloudWatchSettings {
+  /** What EventBridge sends as `X-Sluice-Secret`. */
+  secret?: string;
+  /** ARNs of the SNS topics whose messages are taken. */
+  topics: string[];
+}
+
+/** Reads `SLUICE_CLOUDWATCH_SECRET` and `SLUICE_SNS_TOPICS`, both optional. Throws with the mend. */
+export function readCloudWatchSettings(env: NodeJS.ProcessEnv): CloudWatchSettings {
+  const secret = secretOf(env, 'SLUICE_CLOUDWATCH_SECRET');
+  const topics = (env.SLUICE_SNS_TOPICS ?? '').split(/[\s,]+/).filter(Boolean);
+  const wrong = topics.find((topic) => !/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/.test(topic));
+  if (wrong)
+    throw new Error(
+      `SLUICE_SNS_TOPICS names ${wrong}, which is no topic's ARN. Write it as in arn:aws:sns:eu-west-1:123456789012:alarms.`,
+    );
+  return { ...(secret && { secret }), topics };
+}
+
 function secretOf(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const { [name]: value, [`${name}_FILE`]: file } = env;
   if (value && file) throw new Error(`${name} and ${name}_FILE are both set. Unset one of them.`);

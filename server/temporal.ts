@@ -6,13 +6,17 @@ import {
   makeGrpcRetryInterceptor,
   WorkflowExecutionAlreadyStartedError,
 } from '@temporalio/client';
+import type { ChangedAlarm } from '../domain/alarm.ts';
 import type { push as pushWorkflow, PushInput } from '../workflows/push.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
+import { alarmWatchers } from './alarm-watchers.ts';
 
 /** The server's one connection to Temporal; it comes back by itself after an outage. */
 export interface Temporal {
   /** False where a workflow of that id exists already, running or ended. Throws when Temporal does not answer in time. */
   startPush: (workflowId: string, input: PushInput) => Promise<boolean>;
+  /** Has the rollouts that watch this alarm look at once, and gives their number. Throws as above. */
+  wakeRollouts: (changed: ChangedAlarm) => Promise<number>;
   /** Throws when Temporal does not answer in time, or has no such namespace. */
   assertAnswers: () => Promise<void>;
   close: () => Promise<void>;
@@ -37,12 +41,14 @@ export function connectTemporal(options: ConnectionOptions, namespace = 'default
   const inTime = <T>(call: () => Promise<T>, latest = Infinity) =>
     connection.withDeadline(Math.min(Date.now() + callWithinMs, latest), call);
   const inTurn = turns();
+  const wake = alarmWatchers(client);
   let asked: Promise<unknown> | undefined;
   return {
     startPush: (workflowId, input) => {
       const latest = Date.now() + startWithinMs;
       return inTurn(() => inTime(() => startPush(client, workflowId, input), latest));
     },
+    wakeRollouts: (changed) => inTime(() => wake(changed)),
     // One question for all who ask at the same time: anyone may.
     assertAnswers: async () => {
       asked ??= inTime(() => connection.workflowService.describeNamespace({ namespace }));
