@@ -24,7 +24,7 @@ import { summaryOf } from './report-summary.ts';
  */
 
 /** https://docs.github.com/en/rest/checks/runs */
-export interface CheckRunReport {
+interface CheckRunReport {
   name: string;
   external_id: string;
   status: 'queued' | 'in_progress' | 'completed';
@@ -43,7 +43,7 @@ interface CheckRunAction {
 }
 
 /** What a check run's button sends back. */
-export type ActionVerb = 'approve' | 'reject' | 'promote' | 'abort';
+type ActionVerb = 'approve' | 'reject' | 'promote' | 'abort';
 
 const conclusions = {
   succeeded: 'success',
@@ -96,7 +96,7 @@ function hasBegun({ events }: RunStatus): boolean {
 }
 
 /** The state in one line, as text without markup. */
-export function titleOf(status: RunStatus): string {
+function titleOf(status: RunStatus): string {
   const { outcome, startedAt, endedAt, reason } = status;
   if (outcome === 'running') return oneLine(runningTitle(status), 200);
   const seconds = endedAt ? Math.round((Date.parse(endedAt) - Date.parse(startedAt)) / 1000) : undefined;
@@ -163,7 +163,7 @@ function environmentTitle({ environment, state, gate, waiting, checks }: Environ
 }
 
 /** https://docs.github.com/en/rest/commits/statuses; for those who may not write check runs. */
-export interface CommitStatusReport {
+interface CommitStatusReport {
   context: string;
   state: 'pending' | 'success' | 'failure' | 'error';
   description: string;

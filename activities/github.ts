@@ -3,7 +3,7 @@ import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { App, Octokit, RequestError } from 'octokit';
 
-export interface GitHubSettings {
+interface GitHubSettings {
   /** Without a slash at its end. */
   apiUrl: string;
   credentials: { app: string; privateKey: string } | { token: string };
@@ -63,6 +63,7 @@ export function connectGitHub({ apiUrl, credentials }: GitHubSettings, secondMs 
     baseUrl: apiUrl,
     userAgent: 'sluice',
     request: { fetch: fetchInTime },
+    log,
     retry: { retryAfterBaseValue: secondMs },
     throttle: {
       retryAfterBaseValue: secondMs,
@@ -101,6 +102,13 @@ export function ownerAndName(repository: string): { owner: string; repo: string 
   return { owner, repo };
 }
 
+const log = {
+  debug: () => {},
+  info: () => {},
+  warn: (line: string) => console.warn(line),
+  error: (line: string) => console.error(line),
+};
+
 /** fetch itself waits for ever for a server that took the connection and says nothing. */
 function fetchInTime(url: string, options: RequestInit): Promise<Response> {
   const inTime = AbortSignal.timeout(answerWithinMs);
@@ -109,11 +117,7 @@ function fetchInTime(url: string, options: RequestInit): Promise<Response> {
 }
 
 function waitFor(limit: string) {
-  return (
-    seconds: number,
-    { method, url }: { method: string; url: string },
-    { log }: { log: Octokit['log'] },
-  ) => {
+  return (seconds: number, { method, url }: { method: string; url: string }) => {
     log.warn(`${limit} of GitHub is reached: ${method} ${url} waits for ${seconds} s`);
     return true;
   };

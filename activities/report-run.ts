@@ -65,7 +65,10 @@ export function createReportActivities({ github, readEveryMs = 2_000 }: Settings
 /** Throws RunUnknown, which is not retried, where Temporal does not know it. */
 async function readRun(run: string): Promise<RunStatus> {
   const { client } = Context.current();
-  const inTime = <T>(work: () => Promise<T>) => client.withDeadline(Date.now() + answerWithinMs, work);
+  // Temporal's client leaves a listener of each call on its signal, which in an activity is that of its cancellation.
+  const { signal } = new AbortController();
+  const inTime = <T>(work: () => Promise<T>) =>
+    client.withAbortSignal(signal, () => client.withDeadline(Date.now() + answerWithinMs, work));
   const ask = <T>(id: string, firstRunId?: string) =>
     inTime(() => client.workflow.getHandle(id, firstRunId).query<T>('status'));
   const { name } = (await inTime(() => client.workflow.getHandle(run).describe()).catch(unknownRun(run)))

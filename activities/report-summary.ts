@@ -220,16 +220,22 @@ function factLines({
   const more = commitCount - shown.length;
   return [
     ...titled(
-      liveCommit ? `${commitCount} commits since ${code(liveCommit.slice(0, 7))}, which is live` : '',
+      liveCommit
+        ? `${commitCount} commit${commitCount === 1 ? '' : 's'} since ${code(liveCommit.slice(0, 7))}, which is live`
+        : '',
       [...shown, ...(more > 0 && shown.length ? [`and ${more} more`] : [])],
     ),
-    ...(commitsTakenAway
-      ? ['', `⚠️ ${commitsTakenAway} commits that are live are not in this one: it takes them away.`]
-      : []),
+    ...(commitsTakenAway ? ['', `⚠️ ${takenAway(commitsTakenAway)}`] : []),
     ...titled('Functions', functions.map(functionLine)),
     ...titled('Configuration', configuration.map(code)),
     ...titled('Not known', unknown.map(plain)),
   ];
+}
+
+function takenAway(count: number): string {
+  return count === 1
+    ? '1 commit that is live is not in this one: it is taken away.'
+    : `${count} commits that are live are not in this one: they are taken away.`;
 }
 
 function titled(title: string, lines: string[]): string[] {

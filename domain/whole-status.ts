@@ -3,7 +3,7 @@ import { namingRun } from './places.ts';
 import type { EnvironmentStatus, RolloutStatus, RunStatus } from './status.ts';
 
 /** How a run's parts are asked for their status. */
-export interface Asking {
+interface Asking {
   run: (run: string) => Promise<RunStatus>;
   rollout: (rollout: RolloutStatus) => Promise<RolloutStatus>;
   /** Undefined where the lane does not run. */
