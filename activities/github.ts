@@ -135,3 +135,14 @@ export function isRefusal(error: unknown): error is RequestError {
     /rate limit/i.test(message);
   return !limited;
 }
+
+/** What GitHub answered as a sentence, for what is tried again. Anything else comes back as it is. */
+export function sentenceOf(error: unknown): unknown {
+  if (!(error instanceof RequestError)) return error;
+  const { message, status, request, response } = error;
+  const call = `${request.method} ${new URL(request.url).pathname}`;
+  if (!response) return new Error(`GitHub could not be reached (${call}): ${message}. It is tried again.`);
+  const mend =
+    status === 401 ? ' Give the workers that deploy credentials that are valid.' : ' It is tried again.';
+  return new Error(`GitHub answered ${call} with ${status}: ${message}.${mend}`);
+}

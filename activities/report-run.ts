@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { LaneStatus } from '../domain/lane.ts';
 import type { RolloutStatus, RunStatus } from '../domain/status.ts';
 import { wholeStatus } from '../domain/whole-status.ts';
-import type { GitHub } from './github.ts';
+import { type GitHub, sentenceOf } from './github.ts';
 import { GitHubWriter, type Written } from './github-writes.ts';
 import { withHeartbeat } from './heartbeat.ts';
 
@@ -55,11 +55,15 @@ export function createReportActivities({ github, readEveryMs = 2_000 }: Settings
       };
       // What waits for a rate limit to end hears no signal: a worker that shuts down does not wait for it.
       return withHeartbeat(
-        (signal) => Promise.race([follow(signal), context.cancelled]),
+        (signal) => Promise.race([follow(signal).catch(rethrown), context.cancelled]),
         () => written,
       );
     },
   };
+}
+
+function rethrown(error: unknown): never {
+  throw sentenceOf(error);
 }
 
 /** Throws RunUnknown, which is not retried, where Temporal does not know it. */

@@ -79,7 +79,7 @@ interface StoredDeployment extends Deployment {
 }
 
 /** What happens to the next request instead of its answer; `lost` does what is asked, and loses the answer. */
-export type Fault = 'rate limit' | 'secondary limit' | 'hang up' | 'lost' | number;
+type Fault = 'rate limit' | 'secondary limit' | 'hang up' | 'lost' | number;
 
 interface Settings {
   /** A plain token that is taken. */

@@ -218,7 +218,9 @@ it('what GitHub did although its answer was lost is not created again', async ()
     { on: /^POST .*\/check-runs$/, fault: 'lost' },
     { on: /^POST .*\/deployments$/, fault: 'lost' },
   );
-  await expect(attempt(run, env).result).rejects.toThrow('other side closed');
+  await expect(attempt(run, env).result).rejects.toThrow(
+    `GitHub could not be reached (POST /repos/acme/${run.input.application}/check-runs): other side closed. It is tried again.`,
+  );
   await expect(attempt(run, env).result).rejects.toThrow('other side closed');
   expect(await attempt(run, env).result).toBe('reported');
   expect(server.checkRuns).toHaveLength(1);
@@ -359,7 +361,7 @@ it('an App with another key is not let in', async () => {
   const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
   const SLUICE_GITHUB_APP_PRIVATE_KEY = other.export({ type: 'pkcs8', format: 'pem' }) as string;
   await expect(attempt(run, { ...env, SLUICE_GITHUB_APP_PRIVATE_KEY }).result).rejects.toThrow(
-    'A JSON web token could not be decoded',
+    `GitHub answered GET /repos/acme/${run.input.application}/installation with 401: A JSON web token could not be decoded - https://docs.github.com/rest. Give the workers that deploy credentials that are valid.`,
   );
 });
 
