@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { access, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import type { BuildMethod, Definition, FunctionDefinition } from '../domain/definition.ts';
-import { slots } from './build-slots.ts';
+import { slots } from '../domain/slots.ts';
 import { type BundleInput, bundleAll } from './bundle.ts';
 import { buildEnvironment, follow } from './child-process.ts';
 import type { BuildResult, BuiltFunction, Workspace } from './contract.ts';

@@ -52,6 +52,8 @@ export function createStartRunActivities() {
           workflowIdReusePolicy: 'REJECT_DUPLICATE',
           taskQueue: info.taskQueue,
           args: [input],
+          // Who may press its buttons.
+          memo: { repository: input.repository },
         })
         .catch((error: unknown) => {
           if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;

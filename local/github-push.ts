@@ -56,14 +56,14 @@ export async function pushPayload(update: RefUpdate, repository: string, pusher:
 }
 
 /** Sends a payload, signed as GitHub signs it; the receiver's answer. */
-export async function deliver(url: string, secret: string, payload: unknown) {
+export async function deliver(url: string, secret: string, payload: unknown, event = 'push') {
   const body = JSON.stringify(payload);
   const answer = await fetch(url, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
       'user-agent': 'GitHub-Hookshot/local',
-      'x-github-event': 'push',
+      'x-github-event': event,
       'x-github-delivery': randomUUID(),
       'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
     },

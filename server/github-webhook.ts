@@ -2,6 +2,7 @@ import { verifyWithFallback } from '@octokit/webhooks-methods';
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import { type Answer, Refusal, refusalAnswer } from './answer.ts';
+import { readCheckRunEvent } from './check-run-event.ts';
 import type { DeliveryResult, Metrics } from './metrics.ts';
 import { readPushEvent } from './push-event.ts';
 import { readBody } from './read-body.ts';
@@ -56,21 +57,37 @@ async function answerOf(request: IncomingMessage, delivery: Delivery, parts: Web
   const payload = await signedPayload(request, delivery, parts.github.secrets);
   const { event, id } = delivery;
   if (event === 'ping') return ignored('ping: the webhook is set up');
+  if (event === 'check_run') return pressButton(payload, delivery, parts);
   if (event !== 'push') return ignored(`${event} deliveries start nothing`);
   const read = readPushEvent(payload, parts.github);
   if ('malformed' in read) throw new Refusal(400, read.malformed);
   if ('ignored' in read) return ignored(read.ignored);
   delivery.repository = read.push.repository;
   const push = `github-${id}`;
-  const isNew = await parts.temporal.startPush(push, read.push).catch((error: unknown) => {
-    parts.log.error({ ...delivery, ...causeOf(error) }, 'Temporal did not take the push');
+  const isNew = await taken(parts.temporal.startPush(push, read.push), delivery, parts);
+  return { status: 202, body: { push, ...(!isNew && { already: true }) } };
+}
+
+async function pressButton(payload: unknown, delivery: Delivery, parts: WebhookParts): Promise<Answer> {
+  const read = readCheckRunEvent(payload, parts.github);
+  if ('ignored' in read) return ignored(read.ignored);
+  const { pressed } = read;
+  delivery.repository = pressed.repository;
+  const isKnown = await taken(parts.temporal.press(pressed), delivery, parts);
+  if (!isKnown) return ignored(`${pressed.repository} has no run ${pressed.run} under way`);
+  return { status: 202, body: { run: pressed.run, told: pressed.verb } };
+}
+
+/** What Temporal says; while it is away, GitHub is told so. */
+function taken<T>(asked: Promise<T>, delivery: Delivery, { log }: WebhookParts): Promise<T> {
+  return asked.catch((error: unknown) => {
+    log.error({ ...delivery, ...causeOf(error) }, 'Temporal did not take the delivery');
     throw new Refusal(
       503,
-      'Temporal did not answer in time, so it is not known whether this push was taken. GitHub does not send it again by itself: redeliver it, which does no harm if it was.',
+      'Temporal did not answer in time, so it is not known whether this delivery was taken. GitHub does not send it again by itself: redeliver it, which does no harm if it was.',
       { 'retry-after': '30' },
     );
   });
-  return { status: 202, body: { push, ...(!isNew && { already: true }) } };
 }
 
 /** Green at GitHub, with the reason beside. */

@@ -81,7 +81,7 @@ function malformation({ issues: [issue] }: z.ZodError): string {
 }
 
 /** GitHub does not tell upper from lower case in names. */
-function isConfigured(name: string, repositories: string[]): boolean {
+export function isConfigured(name: string, repositories: string[]): boolean {
   const [owner] = name.toLowerCase().split('/');
   return repositories.includes(name.toLowerCase()) || repositories.includes(`${owner}/*`);
 }

@@ -5,11 +5,14 @@ import {
   defaultGrpcRetryOptions,
   makeGrpcRetryInterceptor,
   WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
 } from '@temporalio/client';
 import type { ChangedAlarm } from '../domain/alarm.ts';
+import { slots } from '../domain/slots.ts';
 import type { push as pushWorkflow, PushInput } from '../workflows/push.ts';
 import { deployQueue } from '../workflows/task-queues.ts';
 import { alarmWatchers } from './alarm-watchers.ts';
+import type { Pressed } from './check-run-event.ts';
 
 /** The server's one connection to Temporal; it comes back by itself after an outage. */
 export interface Temporal {
@@ -17,6 +20,8 @@ export interface Temporal {
   startPush: (workflowId: string, input: PushInput) => Promise<boolean>;
   /** Has the rollouts that watch this alarm look at once, and gives their number. Throws as above. */
   wakeRollouts: (changed: ChangedAlarm) => Promise<number>;
+  /** Tells a run what was pressed; false where that repository has no such run. Throws as above. */
+  press: (pressed: Pressed) => Promise<boolean>;
   /** Throws when Temporal does not answer in time, or has no such namespace. */
   assertAnswers: () => Promise<void>;
   close: () => Promise<void>;
@@ -40,7 +45,7 @@ export function connectTemporal(options: ConnectionOptions, namespace = 'default
   const client = new Client({ connection, namespace });
   const inTime = <T>(call: () => Promise<T>, latest = Infinity) =>
     connection.withDeadline(Math.min(Date.now() + callWithinMs, latest), call);
-  const inTurn = turns();
+  const inTurn = slots(mostStarts);
   const wake = alarmWatchers(client);
   let asked: Promise<unknown> | undefined;
   return {
@@ -49,28 +54,13 @@ export function connectTemporal(options: ConnectionOptions, namespace = 'default
       return inTurn(() => inTime(() => startPush(client, workflowId, input), latest));
     },
     wakeRollouts: (changed) => inTime(() => wake(changed)),
+    press: (pressed) => inTime(() => press(client, pressed)),
     // One question for all who ask at the same time: anyone may.
     assertAnswers: async () => {
       asked ??= inTime(() => connection.workflowService.describeNamespace({ namespace }));
       await asked.finally(() => (asked = undefined));
     },
     close: () => connection.close(),
-  };
-}
-
-function turns(): <T>(call: () => Promise<T>) => Promise<T> {
-  let free = mostStarts;
-  const waiting: (() => void)[] = [];
-  return async (call) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await call();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
-    }
   };
 }
 
@@ -86,6 +76,19 @@ async function startPush(client: Client, workflowId: string, input: PushInput): 
     return true;
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
+  }
+}
+
+/** By signal, so that no worker need be there at once; what is refused is a warning in the run's status. */
+async function press(client: Client, { verb, run, repository, by }: Pressed): Promise<boolean> {
+  try {
+    const { memo } = await client.workflow.getHandle(`report-${run}`).describe();
+    if (memo?.repository !== repository) return false;
+    await client.workflow.getHandle(run).signal(verb, { by, why: 'in GitHub' });
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
     throw error;
   }
 }

@@ -9,6 +9,7 @@ import {
   type Ask,
   laneNews,
   leave,
+  promoteSignal,
   reject,
   rejectSignal,
   reportHook,
@@ -31,6 +32,17 @@ export function takeMessages(state: RunState): void {
     }
   };
   setHandler(abort, (ask) => doAbort(state, ask), { validator: (_ask) => refuseAbort(state) });
+  setHandler(promoteSignal, async (ask) => {
+    const running = status.rollouts.filter(({ outcome }) => outcome === 'running');
+    await Promise.all(
+      running.map(({ workflowId, firstRunId }) =>
+        // One that has ended meanwhile needs it no more.
+        getExternalWorkflowHandle(workflowId, firstRunId)
+          .signal(promoteSignal, ask ?? {})
+          .catch(() => {}),
+      ),
+    );
+  });
   setHandler(abortSignal, (ask) =>
     taken(() => {
       refuseAbort(state);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { deliver } from '../../local/github-push.ts';
 import { makePushRepository, type PushRepository } from '../../local/push-repository.ts';
 import { type Application, createApplication, handler, template } from './application.ts';
 import { type Harness, startHarness } from './harness.ts';
@@ -17,6 +18,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sluice-pushes-'));
 let harness: Harness;
 let repository: PushRepository;
 let server: ChildProcess;
+let url: string;
 let app: Application;
 
 beforeAll(async () => {
@@ -28,12 +30,8 @@ beforeAll(async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(createInterface(server.stdout!), 'line')) as [string];
-  await repository.tell(`${JSON.parse(line).url}/webhooks/github`, [
-    process.execPath,
-    command,
-    'local',
-    'deliver',
-  ]);
+  url = `${JSON.parse(line).url}/webhooks/github`;
+  await repository.tell(url, [process.execPath, command, 'local', 'deliver']);
   app = createApplication('shop');
 });
 
@@ -89,6 +87,43 @@ it('starts nothing for another branch, a skipped commit, or a commit that was pu
   const runs: { run: string }[] = JSON.parse((await harness.pipeline(['list', '--json'])).stdout);
   expect(runs.map(({ run }) => run)).not.toContain(`shop-${other.slice(0, 7)}`);
   expect(runs).toHaveLength(2);
+});
+
+it('takes the buttons of a run that is shown in GitHub', async () => {
+  const gated = {
+    'pipeline.yaml': 'application: shop\napproval: [bea]\nstrategy: Canary10Percent30Minutes\n',
+  };
+  const commit = app.commit({ ...gated, 'src/checkout/app.ts': handler('gated') });
+  await push('HEAD:main');
+  const run = await begun(commit);
+  await harness.until(run, ({ environments }) => environments[0]?.state === 'gate');
+  const press = (identifier: string, login: string, repositoryName = 'local/app') =>
+    deliver(
+      url,
+      repository.env.SLUICE_GITHUB_WEBHOOK_SECRET!,
+      {
+        action: 'requested_action',
+        requested_action: { identifier },
+        check_run: { external_id: run },
+        repository: { full_name: repositoryName },
+        sender: { login },
+      },
+      'check_run',
+    );
+  expect(await press('approve', 'mallory', 'other/app')).toMatchObject({ status: 200 });
+  expect(await press('approve', 'mallory')).toMatchObject({ status: 202 });
+  const refused = await harness.until(run, ({ warnings }) => warnings.length > 0);
+  expect(refused.warnings).toEqual([expect.stringContaining('mallory may not approve production')]);
+  expect(await press('approve', 'bea')).toEqual({ status: 202, answer: { run, told: 'approve' } });
+  await harness.until(run, ({ rollouts }) => rollouts[0]?.step?.number === 1);
+  await press('promote', 'bea');
+  const status = await harness.ended(run);
+  expect(status).toMatchObject({ outcome: 'succeeded' });
+  expect(status.rollouts[0]!.requests).toMatchObject([{ verb: 'promote', by: 'bea', why: 'in GitHub' }]);
+  expect(await press('abort', 'bea')).toMatchObject({
+    status: 200,
+    answer: { ignored: `local/app has no run ${run} under way` },
+  });
 });
 
 it('says that a commit is there, and no run was started, when the server is away', async () => {

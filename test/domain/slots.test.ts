@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { slots } from '../../activities/build-slots.ts';
+import { slots } from '../../domain/slots.ts';
 
 it('lets so many run at once, the others in the order in which they came, whatever fails', async () => {
   const inSlot = slots(2);

@@ -1,7 +1,4 @@
-/**
- * Lets so many pieces of work run at once, and the others wait for their turn in the order in which they came. Not the
- * worker's own limit: what a worker has not begun passes, to its run, for lost with the worker.
- */
+/** Lets so many pieces of work run at once, and the others wait for their turn in the order in which they came. */
 export function slots(count: number): <T>(work: () => Promise<T>) => Promise<T> {
   let free = count;
   const waiting: (() => void)[] = [];
