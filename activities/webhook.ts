@@ -21,7 +21,7 @@ export interface WebhookBody {
   token: string;
 }
 
-const answerWithinMs = 30_000;
+export const answerWithinMs = 30_000;
 /** More of an answer is not read. */
 const maxAnswerBytes = 65_536;
 const maxLineCharacters = 200;
@@ -43,7 +43,7 @@ export async function postSigned(
   const headers = {
     'Content-Type': 'application/json',
     'X-Sluice-Delivery': delivery,
-    'X-Sluice-Signature-256': `sha256=${createHmac('sha256', secret).update(text).digest('hex')}`,
+    'X-Sluice-Signature-256': signatureOf(text, secret),
     ...authorization(url),
   };
   const signal = AbortSignal.any([cancelled, AbortSignal.timeout(answerWithinMs)]);
@@ -56,6 +56,11 @@ export async function postSigned(
     throw new Error(`The webhook ${placeOf(url)} ${networkReason(error)}`, { cause: error });
   }
   return readAnswer(answer, placeOf(url));
+}
+
+/** The value of `X-Sluice-Signature-256`, for a body. */
+export function signatureOf(text: string, secret: string): string {
+  return `sha256=${createHmac('sha256', secret).update(text).digest('hex')}`;
 }
 
 interface Answer {
@@ -127,8 +132,8 @@ function isAnswer(text: string): boolean {
   }
 }
 
-/** fetch itself only says "fetch failed". */
-function networkReason(error: unknown): string {
+/** Why fetch threw, which itself only says "fetch failed". */
+export function networkReason(error: unknown): string {
   const { name, message, cause } = error as Error;
   if (name === 'TimeoutError') return `did not answer within ${answerWithinMs / 1000} s`;
   const { code, message: inner } = Object(cause) as { code?: string; message?: string };

@@ -1,3 +1,4 @@
+import type { Receiver } from './notice.ts';
 import type { Plan } from './plan.ts';
 import type { Trigger } from './trigger.ts';
 
@@ -80,6 +81,8 @@ export interface EnvironmentDefinition {
   freezeWindows: FreezeWindow[];
   /** So many releases can be gone back to; older versions and packages are deleted. */
   keepReleases: number;
+  /** Who is told of what happens here; absent where nobody is. */
+  notify?: Receiver[];
 }
 
 /** One AWS account and region. Without `region` and `roleArn` it is the worker's own. */

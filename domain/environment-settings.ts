@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import type { ApprovalRule, Concurrency, FreezeWindow, OnNoTraffic } from './definition.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { mistakeInCron, mistakeInTimezone } from './freeze.ts';
+import { noticeEvents, type Receiver } from './notice.ts';
 import type { Plan } from './plan.ts';
 import { planOf, StrategyError } from './plan.ts';
 import type { ProblemList } from './problem.ts';
@@ -30,6 +31,7 @@ export interface EnvironmentSettings {
   concurrency?: Concurrency;
   freezeWindows?: FreezeWindow[];
   keepReleases?: number;
+  notify?: Receiver[];
 }
 
 export interface DeclaredTarget {
@@ -54,7 +56,9 @@ const stackPattern = /^[A-Za-z][A-Za-z0-9-]{0,127}$/;
 const targetPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 const rolePattern = /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]+$/;
 const externalIdPattern = /^[\w+=,.@:/-]{2,1224}$/;
+const slackPattern = /^SLUICE_SLACK_[A-Z0-9_]+$/;
 const variablePattern = /^(?!SLUICE_|AWS_)[A-Za-z_][A-Za-z0-9_]*$/;
+const slackExample = 'SLUICE_SLACK_OPS';
 const dayMinutes = 1440;
 
 /** What AWS calls a region, whether or not there is one of that name. */
@@ -264,6 +268,34 @@ const freezeWindow = z.pipe(
   })),
 );
 
+/** As `met`, of what may be a secret. */
+const unshown = (what: string) => ({ error: `This is something else; write ${what}.` });
+const eventList = `a list of events: ${noticeEvents.join(', ')}`;
+const notifyShape = z.strictObject(
+  {
+    webhook: z.optional(checked('a URL such as https://example.com/sluice', mistakeInReceiver)),
+    slack: z.optional(checked(`the name of a variable such as ${slackExample}`, mistakeInSlack)),
+    events: z.optional(
+      z
+        .array(z.enum(noticeEvents, met(`one of ${noticeEvents.join(', ')}`)), met(eventList))
+        .check(z.minLength(1, met(eventList))),
+    ),
+  },
+  unshown(`a map such as {webhook: https://…} or {slack: ${slackExample}}`),
+);
+const receiver = z.pipe(
+  notifyShape.check(({ value, issues }) => {
+    const given = (['webhook', 'slack'] as const).filter((kind) => value[kind] !== undefined);
+    if (given.length === 1) return;
+    const found = given.length === 0 ? 'neither' : 'both';
+    const message = `A notification goes to exactly one of webhook and slack; this one has ${found}.`;
+    issues.push({ code: 'custom', message, input: value, path: given.slice(-1) });
+  }),
+  z.transform(({ webhook, slack, events = [...noticeEvents] }): Receiver =>
+    webhook === undefined ? { slack: slack!, events } : { webhook, events },
+  ),
+);
+
 const settings = {
   stack: z.optional(named(stackPattern, `a stack name of ${lettersAndDashes}`)),
   strategy: z.optional(strategy),
@@ -292,6 +324,9 @@ const settings = {
     ),
   ),
   keep: z.optional(wholeNumber(1, 1000)),
+  notify: z.optional(
+    z.array(receiver, unshown(`a list such as [{webhook: https://…}, {slack: ${slackExample}}]`)),
+  ),
 };
 
 /** The keys of an environment, which may stand at the top of `pipeline.yaml` as well. */
@@ -305,6 +340,7 @@ export function shapeAt(path: PropertyKey[]): { what: string; keys: string[] } {
     approval: { what: 'approval', shape: approvalShape },
     checks: { what: 'A check', shape: checkShape },
     freeze: { what: 'A freeze window', shape: freezeShape },
+    notify: { what: 'A notification', shape: notifyShape },
   }[String(path[0])];
   const { what, shape } = inside ?? { what: 'An environment', shape: environmentShape };
   return { what, keys: Object.keys(shape.shape) };
@@ -382,3 +418,20 @@ function mistakeInUrl(text: string): string | undefined {
   if (url.username === '' && url.password === '') return undefined;
   return `The URL of ${url.host} holds a user or password; leave it out: each call is signed instead.`;
 }
+
+/** Slack's own URLs are secrets, and stay out of this file. */
+function mistakeInReceiver(text: string): string | undefined {
+  const isSlack = URL.canParse(text) && /(^|\.)slack\.com$/.test(new URL(text).hostname);
+  return isSlack ? secretUrl : mistakeInUrl(text);
+}
+
+/** What looks like a URL is not repeated. */
+function mistakeInSlack(text: string): string | undefined {
+  if (slackPattern.test(text)) return undefined;
+  if (text.includes('/')) return secretUrl;
+  return `This is ${shown(text)}; write the name of a variable that begins with SLUICE_SLACK_, such as ${slackExample}, and set it where the workers that deploy run.`;
+}
+
+const secretUrl =
+  `A URL of Slack's is a secret. Set it as ${slackExample} where the workers that deploy run, ` +
+  `and write slack: ${slackExample} here.`;

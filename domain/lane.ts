@@ -1,5 +1,6 @@
 import type { Concurrency, FreezeWindow, Target } from './definition.ts';
 import type { LedgerEntry } from './ledger.ts';
+import type { Receiver } from './notice.ts';
 import type { Commit, RolloutStatus } from './status.ts';
 
 /*
@@ -56,6 +57,8 @@ export interface LaneState<Release = unknown> {
   newest?: { run: string; startedMs: number };
   /** Where it deploys, as of the last release. */
   targets: Target[];
+  /** Who is told of a rollback, as of the last release. */
+  notify?: Receiver[];
   /** Oldest first; what is older yet is in pages. */
   ledger: LedgerEntry[];
   pages: number;

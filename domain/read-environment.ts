@@ -49,6 +49,7 @@ function environmentOf(
     concurrency: settings.concurrency ?? 'superseded',
     freezeWindows: settings.freezeWindows ?? [],
     keepReleases: settings.keepReleases ?? 10,
+    ...(settings.notify?.length && { notify: settings.notify }),
   };
 }
 

@@ -3,17 +3,23 @@ import {
   CancellationScope,
   condition,
   getExternalWorkflowHandle,
+  isCancellation,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { EnvironmentDefinition, Target } from '../domain/definition.ts';
-import { isGood } from '../domain/status.ts';
+import { versionsByTarget } from '../domain/ledger.ts';
+import { endEvent } from '../domain/notice.ts';
+import { isGood, type RunStatus } from '../domain/status.ts';
 import { runChecks } from './checks.ts';
+import { reasonOf } from './failure.ts';
 import { passGate } from './gate.ts';
 import { goAhead, leave } from './messages.ts';
 import { enterLane } from './proxies.ts';
 import { now } from './rollout-state.ts';
 import type { RolloutInput } from './release-input.ts';
 import type { Built, RunInput, RunState, Stage } from './run-state.ts';
+import { tellOf } from './run-notices.ts';
+import { stoppedBy } from './waves.ts';
 import type { ReleaseInput } from './release-input.ts';
 
 /** Who ends a run that was cancelled rather than asked to abort. */
@@ -33,16 +39,51 @@ export async function goThrough(
   try {
     await CancellationScope.nonCancellable(() => enterLane(placeOf(stage)));
     if (environment.approval) await approvals(state, stage, { environment, built, release });
+    await begun(state, stage, environment);
     await heard(stage, () => stage.ended !== undefined);
     failUnlessGood(state, stage);
     await check(state, stage, environment, built);
+    await tellOfEnd(state, environment, stage.ended!);
   } catch (error) {
     await CancellationScope.nonCancellable(() => leaveEarly(state, stage));
+    await tellOfEnd(state, environment, endOf(state.status, error));
     throw error;
   } finally {
     Object.assign(stage.status, { state: 'ended', endedAt: now() });
     for (const each of stage.status.checks) if (each.status === 'Pending') each.status = 'Skipped';
   }
+}
+
+/** How a run ends, or would, that this was thrown in. */
+export function endOf({ outcome, reason }: RunStatus, error: unknown): Ended {
+  const cancelled = isCancellation(error);
+  return {
+    outcome: outcome !== 'running' ? outcome : cancelled ? 'aborted' : 'failed',
+    reason: reason ?? (cancelled ? stoppedBy(cancelledInTemporal) : reasonOf(error)),
+  };
+}
+
+type Ended = NonNullable<Stage['ended']>;
+
+async function begun(state: RunState, stage: Stage, environment: EnvironmentDefinition): Promise<void> {
+  if (!environment.notify) return;
+  await heard(stage, () => stage.rolling || stage.ended !== undefined);
+  if (stage.rolling) await tellOf(state, environment, { event: 'started', outcome: 'running' });
+}
+
+async function tellOfEnd(
+  state: RunState,
+  environment: EnvironmentDefinition,
+  { outcome, reason }: Ended,
+): Promise<void> {
+  if (outcome === 'running') return;
+  const rollouts = state.status.rollouts.filter((each) => each.environment === environment.name);
+  await tellOf(state, environment, {
+    event: endEvent(outcome),
+    outcome,
+    ...(reason && { reason }),
+    ...(isGood(outcome) && { versions: versionsByTarget(rollouts, 'candidateVersion') }),
+  });
 }
 
 function enterStage(state: RunState, environment: EnvironmentDefinition, release: ReleaseInput): Stage {
@@ -192,6 +233,7 @@ function releaseOf(input: RunInput, environment: EnvironmentDefinition, built: B
     ),
     checks: environment.checks.length > 0,
     keepReleases: environment.keepReleases,
+    ...(environment.notify && { notify: environment.notify }),
   };
 }
 

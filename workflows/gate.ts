@@ -6,6 +6,7 @@ import { reasonOf } from './failure.ts';
 import type { GateAsk } from './messages.ts';
 import { commitsSince, compareRelease } from './proxies.ts';
 import { now } from './rollout-state.ts';
+import { tellOf } from './run-notices.ts';
 import type { Built, RunState, Stage } from './run-state.ts';
 
 /**
@@ -28,6 +29,7 @@ export async function passGate(
     .run(async () => void (gate.facts = await factsOf(state, stage, environment, built)))
     // Only when the gate is done with before they are there.
     .catch(() => {});
+  await tellOf(state, environment, { event: 'waiting', outcome: 'running' });
   const decided = await condition(
     () => gate.outcome !== 'waiting' || stage.ended !== undefined,
     rule.expiresSeconds * 1000,

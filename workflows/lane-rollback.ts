@@ -3,6 +3,7 @@ import type { Plan } from '../domain/plan.ts';
 import { isGood } from '../domain/status.ts';
 import { noteRollback } from './lane-ledger.ts';
 import type { Lane, Rollback } from './lane-state.ts';
+import { tellReceivers } from './notice.ts';
 import type { RolloutInput } from './release-input.ts';
 import { now } from './rollout-state.ts';
 import { newWaves, rollOut, type WavesEnded } from './waves.ts';
@@ -47,6 +48,24 @@ export async function goBackTo(self: Lane, rollback: Rollback): Promise<void> {
   }
   self.rollbacks = self.rollbacks.filter((each) => each !== rollback);
   self.changes++;
+  await tellOfRollback(self, rollback);
+}
+
+/** Also of one that had only to stop what was under way. */
+async function tellOfRollback({ state }: Lane, { ask, ended }: Rollback): Promise<void> {
+  const live = liveEntry(state.ledger);
+  const { outcome, reason = ask.why } = ended!;
+  await tellReceivers(state.notify, {
+    event: 'rollback',
+    application: state.application,
+    environment: state.environment,
+    run: live?.release ?? 'none',
+    ...(live?.commit && { commit: live.commit }),
+    outcome,
+    ...(reason && { reason }),
+    by: ask.by,
+    ...(live?.versions && { versions: live.versions }),
+  });
 }
 
 /** One rollout for each target, none of them bound to the others. */

@@ -160,6 +160,7 @@ async function rollOutTurn(self: Lane, turn: Turn<ReleaseInput>): Promise<void> 
   const startedAt = now();
   turn.state = 'rolling';
   state.targets = waves.flat().map(({ target }) => target);
+  state.notify = turn.release!.notify;
   noteBucket(state, waves.flat());
   self.waves = newWaves(self.id, {
     together: true,

@@ -1,6 +1,7 @@
 import type { Artifact } from '../domain/artifact.ts';
 import type { OnNoTraffic, Shift, Target } from '../domain/definition.ts';
 import type { LiveVersion } from '../domain/ledger.ts';
+import type { Receiver } from '../domain/notice.ts';
 
 /* What a run has made for an environment, as it goes from the run to the lane and from there to the rollouts. */
 
@@ -11,6 +12,8 @@ export interface ReleaseInput {
   /** The run does checks afterwards, and keeps its turn until they are over. */
   checks: boolean;
   keepReleases: number;
+  /** Kept by the lane, for rollbacks. */
+  notify?: Receiver[];
 }
 
 export interface RolloutInput {

@@ -3,18 +3,16 @@ import {
   ApplicationFailure,
   CancellationScope,
   condition,
-  isCancellation,
   upsertMemo,
 } from '@temporalio/workflow';
 import type { BuildResult } from '../activities/contract.ts';
 import { isGood, type RunStatus } from '../domain/status.ts';
-import { cancelledInTemporal, goThrough } from './environment.ts';
-import { lostWorker, reasonOf } from './failure.ts';
+import { endOf, goThrough } from './environment.ts';
+import { lostWorker } from './failure.ts';
 import { checkTargets, onBuildWorker, source } from './proxies.ts';
 import { begin, end, endAll, now } from './rollout-state.ts';
 import { takeMessages } from './run-messages.ts';
 import { type Built, newRun, type RunInput, type RunState } from './run-state.ts';
-import { stoppedBy } from './waves.ts';
 
 /** One commit through the pipeline: source, build, package, then environment after environment. */
 export async function run(input: RunInput): Promise<RunStatus> {
@@ -25,9 +23,7 @@ export async function run(input: RunInput): Promise<RunStatus> {
     await state.forward.run(() => release(state));
     if (status.outcome === 'running') status.outcome = 'succeeded';
   } catch (error) {
-    const cancelled = isCancellation(error);
-    if (status.outcome === 'running') status.outcome = cancelled ? 'aborted' : 'failed';
-    status.reason ??= cancelled ? stoppedBy(cancelledInTemporal) : reasonOf(error);
+    Object.assign(status, endOf(status, error));
   }
   endAll(status.events);
   status.endedAt = now();

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EnvironmentDefinition } from '../../domain/definition.ts';
+import { noticeEvents } from '../../domain/notice.ts';
 import { readDefinition } from '../../domain/read-definition.ts';
 
 const template = `Transform: AWS::Serverless-2016-10-31
@@ -302,6 +303,45 @@ environments:
   });
 });
 
+describe('notifications', () => {
+  const all = [...noticeEvents];
+  it.each<[string, object[] | undefined]>([
+    ['', undefined],
+    ['notify: []', undefined],
+    ['notify: [{webhook: https://a.example/x}]', [{ webhook: 'https://a.example/x', events: all }]],
+    ['notify: [{slack: SLUICE_SLACK_OPS}]', [{ slack: 'SLUICE_SLACK_OPS', events: all }]],
+    [
+      'notify: [{slack: SLUICE_SLACK_2, events: [failed]}, {webhook: http://a.example, events: [rollback, started]}]',
+      [
+        { slack: 'SLUICE_SLACK_2', events: ['failed'] },
+        { webhook: 'http://a.example', events: ['rollback', 'started'] },
+      ],
+    ],
+  ])('%s', (text, notify) => {
+    expect(only(text).notify).toEqual(notify);
+  });
+
+  it('of an environment go before the common ones', () => {
+    const [staging, production] = environmentsOf(`notify: [{slack: SLUICE_SLACK_OPS}]
+environments:
+  staging: {stack: shop-staging, notify: []}
+  production: {}
+`);
+    expect(staging).not.toHaveProperty('notify');
+    expect(production?.notify).toHaveLength(1);
+  });
+
+  it('that hold a secret do not have it repeated', () => {
+    const url = 'https://hooks.slack.com/services/T0/B0/hidden';
+    const texts = [`[{slack: ${url}}]`, `[{webhook: ${url}}]`, `[${url}]`, url, `[[${url}]]`];
+    for (const text of texts) {
+      const { problems } = read(`notify: ${text}`);
+      expect(problems).toMatchObject([{ severity: 'error', line: 1 }]);
+      expect(JSON.stringify(problems)).not.toMatch(/hidden|services/);
+    }
+  });
+});
+
 describe('a mistake names its line and the mend:', () => {
   const in2 = (region: string) => `environments:\n  a: {region: ${region}}\n  b: {region: ${region}}`;
   it.each<[string, number, string]>([
@@ -387,6 +427,39 @@ describe('a mistake names its line and the mend:', () => {
       'approval:\n  form: [ann]\n  expire: 3d',
       3,
       'Unknown key "expire". Did you mean "expires"? approval takes by, count',
+    ],
+
+    ['notify: SLUICE_SLACK_OPS', 1, 'write a list such as [{webhook: https://…}, {slack: SLUICE_SLACK_OPS}]'],
+    ['notify:\n  - SLUICE_SLACK_OPS', 2, 'notify.0: This is something else; write a map such as'],
+    ['notify:\n  - {events: [failed]}', 2, 'exactly one of webhook and slack; this one has neither.'],
+    [
+      'notify:\n  - slack: SLUICE_SLACK_OPS\n    webhook: https://a.example',
+      2,
+      'exactly one of webhook and slack; this one has both.',
+    ],
+    [
+      'notify:\n  - slack: OPS',
+      2,
+      'notify.0.slack: This is "OPS"; write the name of a variable that begins with SLUICE_SLACK_, such as SLUICE_SLACK_OPS, and set it where',
+    ],
+    [
+      'notify:\n  - slack: https://hooks.slack.com/services/T/B/x',
+      2,
+      'is a secret. Set it as SLUICE_SLACK_OPS',
+    ],
+    ['notify:\n  - webhook: https://hooks.slack.com/services/T/B/x', 2, 'and write slack: SLUICE_SLACK_OPS'],
+    ['notify:\n  - webhook: example.com', 2, '"example.com" is no http or https URL'],
+    ['notify:\n  - webhook: https://me:pw@a.example', 2, 'The URL of a.example holds a user or password'],
+    [
+      'notify:\n  - slack: SLUICE_SLACK_OPS\n    events: [failed, broken]',
+      3,
+      'notify.0.events.1: This is "broken"; write one of started, waiting, succeeded, failed,',
+    ],
+    ['notify:\n  - {slack: SLUICE_SLACK_OPS, events: []}', 2, 'write a list of events: started, waiting,'],
+    [
+      'notify:\n  - slak: SLUICE_SLACK_OPS',
+      2,
+      'Unknown key "slak". Did you mean "slack"? A notification takes webhook, slack, events.',
     ],
 
     ['checks: SmokeTest', 1, 'write a list of checks such as'],
@@ -486,6 +559,7 @@ describe('any settings', () => {
     concurrency: ['queued', 'cancel'],
     freeze: [{ cron: '0 0 * * *', duration: '1h' }, []],
     keep: [1],
+    notify: [[{ slack: 'SLUICE_SLACK_OPS' }], [{ webhook: 'https://a.example', events: ['failed'] }], []],
   };
   const any = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom(...Object.values(written).flat()));
   const settings = fc.record(

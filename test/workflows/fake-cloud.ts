@@ -6,6 +6,7 @@ import { createLambdaActivities } from '../../activities/lambda.ts';
 import { createHousekeepingActivities } from '../../activities/housekeeping.ts';
 import { createLaneActivities } from '../../activities/lane.ts';
 import type { createLedgerPageActivities } from '../../activities/ledger-pages.ts';
+import { createNotifyActivities } from '../../activities/notify.ts';
 import type { createReportActivities, ReportInput } from '../../activities/report-run.ts';
 import type { createReleaseFactsActivities } from '../../activities/release-facts.ts';
 import { createLiveVersionActivities } from '../../activities/live-versions.ts';
@@ -132,6 +133,7 @@ export class FakeCloud {
       ...(this.previousLane && { previousLane: this.previousLane }),
       ...(this.isUnderWay && { isUnderWay: this.isUnderWay }),
       compareRelease: this.compareRelease,
+      ...createNotifyActivities({ webhookSecret: 'secret', environment: {} }),
       ...this.checks,
       reportRun: async (input) => {
         this.reported.push(input);
