@@ -25,6 +25,7 @@ import { createLambdaActivities } from '../activities/lambda.ts';
 import { createLaneActivities } from '../activities/lane.ts';
 import { createLedgerPageActivities } from '../activities/ledger-pages.ts';
 import { createLiveVersionActivities } from '../activities/live-versions.ts';
+import { createNotifyActivities } from '../activities/notify.ts';
 import { createPlacementActivities } from '../activities/place-artifacts.ts';
 import { createReleaseFactsActivities } from '../activities/release-facts.ts';
 import { createReportActivities } from '../activities/report-run.ts';
@@ -97,6 +98,10 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
       ...createReleaseFactsActivities({ clientsOf, s3 }),
       ...createLaneActivities(),
       ...createStartRunActivities(),
+      ...createNotifyActivities({
+        webhookSecret: process.env.SLUICE_WEBHOOK_SECRET,
+        environment: process.env,
+      }),
       ...createReportActivities({ github: github && connectGitHub(github) }),
       ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
