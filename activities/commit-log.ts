@@ -36,6 +36,7 @@ const longestText = 200;
 export async function readCommitsSince(
   cacheFolder: string,
   { source, from, to }: CommitRange,
+  env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<CommitsSince> {
   refuseSource(source);
@@ -44,6 +45,7 @@ export async function readCommitsSince(
   const history: History = {
     repository: await repositoryOf(cacheFolder, 'histories', source, signal),
     source,
+    env,
   };
   await provideHistory(history, to, signal);
   await provideHistory(history, from, signal).catch((error: unknown) => {
@@ -60,6 +62,7 @@ export async function readCommitsSince(
 interface History {
   repository: string;
   source: string;
+  env: NodeJS.ProcessEnv;
 }
 
 /**
@@ -85,7 +88,11 @@ async function isReached({ repository }: History, sha: string, signal: AbortSign
 /** A name that no setting of the machine's has. */
 const remote = 'sluice-source';
 
-function fetchHistory({ repository, source }: History, commit: string, signal: AbortSignal): Promise<void> {
+function fetchHistory(
+  { repository, source, env }: History,
+  commit: string,
+  signal: AbortSignal,
+): Promise<void> {
   // Named for this call alone: its URL, which may hold a password, is never written down.
   const named = ['-c', `remote.${remote}.url=${source}`];
   // A source on this machine leaves nothing out, and may be a shallow clone, of which git would ask all it misses.
@@ -101,7 +108,7 @@ function fetchHistory({ repository, source }: History, commit: string, signal: A
     refspec: `+${commit}:refs/commits/${commit}`,
     fallback: '+refs/heads/*:refs/branches/*',
   };
-  return fetch({ repository, source, commit, ...wanted }, signal);
+  return fetch({ repository, source, commit, env, ...wanted }, signal);
 }
 
 /** A URL of a network's, or ssh's own `host:path`. */

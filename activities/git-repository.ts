@@ -57,6 +57,8 @@ export interface Fetch {
   refspec: string;
   /** What is fetched instead from an old server, which gives no single commit by its hash. */
   fallback: string;
+  /** What git needs to be let in (`sourceAccess`). */
+  env?: NodeJS.ProcessEnv;
 }
 
 /**
@@ -74,14 +76,14 @@ export function fetch(wanted: Fetch, signal: AbortSignal): Promise<void> {
 }
 
 function fetchOnly(
-  { repository, settings = [], from }: Fetch,
+  { repository, settings = [], from, env }: Fetch,
   refspec: string,
   options: string[],
   signal: AbortSignal,
 ): Promise<CapturedChild> {
   const into = ['--git-dir', repository, '-c', 'gc.auto=0', '-c', 'maintenance.auto=false', ...settings];
   const quiet = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', ...options, '--end-of-options'];
-  return git([...into, ...quiet, from, refspec], signal);
+  return git([...into, ...quiet, from, refspec], signal, env);
 }
 
 async function fetchFailure({ repository, source, commit }: Fetch, { stderr }: CapturedChild) {
@@ -116,13 +118,13 @@ async function dropStaleLock(path: string): Promise<void> {
 /** Fetches one commit without its history into a repository of the kind `repositories`, where it is not there yet. */
 export async function provideCommit(
   repository: string,
-  { source, commit }: { source: string; commit: string },
+  { source, commit, env }: Pick<Fetch, 'source' | 'commit' | 'env'>,
   signal: AbortSignal,
 ): Promise<void> {
   if (await hasCommit(repository, commit, signal)) return;
   const branches = '+refs/heads/*:refs/heads/*';
   const wanted = { options: ['--depth', '1'], from: source, refspec: commit, fallback: branches };
-  await fetch({ repository, source, commit, ...wanted }, signal);
+  await fetch({ repository, source, commit, ...(env && { env }), ...wanted }, signal);
   if (!(await hasCommit(repository, commit, signal))) throw commitNotFound(source, commit);
 }
 

@@ -16,12 +16,21 @@ import {
   repositoryOf,
   withoutCredentials,
 } from './git-repository.ts';
+import { type SourceTokens, sourceAccess } from './source-access.ts';
 import { type Pushed, type ReadPipeline, readPipelinesOf } from './pipelines.ts';
 import { cachePath, pruneCaches, pruneWorkspaces, touch, working } from './workspace.ts';
 
 const pruneEveryMs = 3_600_000;
 
-export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: string; taskQueue: string }) {
+interface GitSettings {
+  cacheFolder: string;
+  /** The worker's own. */
+  taskQueue: string;
+  tokens?: SourceTokens | undefined;
+}
+
+export function createGitActivities({ cacheFolder, taskQueue, tokens }: GitSettings) {
+  const access = sourceAccess(tokens);
   let prunedAt = -Infinity;
   const pruneOldCaches = async () => {
     if (performance.now() - prunedAt < pruneEveryMs) return;
@@ -40,7 +49,7 @@ export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: s
         const { log } = Context.current();
         refuseOptions(input);
         const repository = await repositoryOf(cacheFolder, 'repositories', input.source, signal);
-        await provideCommit(repository, input, signal);
+        await provideCommit(repository, { ...input, env: await access(input.source) }, signal);
         const [commit, root] = await Promise.all([
           readCommit(repository, input.commit, signal),
           layOut(cacheFolder, repository, input.commit, signal),
@@ -58,7 +67,9 @@ export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: s
      * none retried; a network that fails is retried. A first read of a big repository takes minutes.
      */
     commitsSince: (range: CommitRange): Promise<CommitsSince> =>
-      working(undefined, (signal) => readCommitsSince(cacheFolder, range, signal)),
+      working(undefined, async (signal) =>
+        readCommitsSince(cacheFolder, range, await access(range.source), signal),
+      ),
 
     /**
      * Every pipeline of a commit that was pushed, and whether the push starts it; lays nothing out. Safe to run twice.
@@ -66,7 +77,9 @@ export function createGitActivities({ cacheFolder, taskQueue }: { cacheFolder: s
      * network that fails is retried.
      */
     readPipelines: (pushed: Pushed): Promise<ReadPipeline[]> =>
-      working(undefined, (signal) => readPipelinesOf(cacheFolder, pushed, signal)),
+      working(undefined, async (signal) =>
+        readPipelinesOf(cacheFolder, { ...pushed, env: await access(pushed.source) }, signal),
+      ),
   };
 }
 

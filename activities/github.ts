@@ -52,6 +52,8 @@ function readPrivateKey(env: NodeJS.ProcessEnv): string {
 
 export interface GitHub {
   clientFor: (repository: string) => Promise<Octokit>;
+  /** Good for fetching this repository: an installation's token of about an hour, or the plain one. */
+  tokenFor: (repository: string) => Promise<string>;
 }
 
 /**
@@ -73,28 +75,31 @@ export function connectGitHub({ apiUrl, credentials }: GitHubSettings, secondMs 
   });
   if ('token' in credentials) {
     const octokit = new WithSettings({ auth: credentials.token });
-    return { clientFor: async (): Promise<Octokit> => octokit };
+    return { clientFor: async (): Promise<Octokit> => octokit, tokenFor: async () => credentials.token };
   }
   const { app: appId, privateKey } = credentials;
   const app = new App({ appId, privateKey, Octokit: WithSettings });
-  return {
-    /**
-     * A client for `owner/name`. Throws GitHubRefused, which is not retried, where the App is not installed there.
-     * An App's token lasts an hour, and is renewed by itself.
-     */
-    async clientFor(repository: string): Promise<Octokit> {
-      try {
-        const { data } = await app.octokit.rest.apps.getRepoInstallation(ownerAndName(repository));
-        return await app.getInstallationOctokit(data.id);
-      } catch (error) {
-        if (!(error instanceof RequestError) || error.status !== 404) throw error;
-        throw ApplicationFailure.nonRetryable(
-          `The GitHub App is not installed on ${repository}. Install it there, in the settings of the App.`,
-          'GitHubRefused',
-        );
-      }
-    },
+  /** Throws GitHubRefused, which is not retried, where the App is not installed. Its token is renewed by itself. */
+  const clientFor = async (repository: string): Promise<Octokit> => {
+    try {
+      const { data } = await app.octokit.rest.apps.getRepoInstallation(ownerAndName(repository));
+      return await app.getInstallationOctokit(data.id);
+    } catch (error) {
+      if (!(error instanceof RequestError) || error.status !== 404) throw error;
+      throw ApplicationFailure.nonRetryable(
+        `The GitHub App is not installed on ${repository}. Install it there, in the settings of the App.`,
+        'GitHubRefused',
+      );
+    }
   };
+  const tokenFor = async (repository: string): Promise<string> => {
+    const octokit = await clientFor(repository);
+    const { repo } = ownerAndName(repository);
+    const only = { repositoryNames: [repo], permissions: { contents: 'read' } };
+    const { token } = (await octokit.auth({ type: 'installation', ...only })) as { token: string };
+    return token;
+  };
+  return { clientFor, tokenFor };
 }
 
 export function ownerAndName(repository: string): { owner: string; repo: string } {

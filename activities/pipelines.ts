@@ -41,14 +41,14 @@ const mostBytes = 1024 * 1024;
  */
 export async function readPipelinesOf(
   cacheFolder: string,
-  pushed: Pushed,
+  pushed: Pushed & { env: NodeJS.ProcessEnv },
   signal: AbortSignal,
 ): Promise<ReadPipeline[]> {
-  const { source, commit } = pushed;
+  const { source, commit, env } = pushed;
   refuseSource(source);
   refuseCommit(commit);
   const repository = await repositoryOf(cacheFolder, 'repositories', source, signal);
-  await provideCommit(repository, { source, commit }, signal);
+  await provideCommit(repository, { source, commit, env }, signal);
   const [found, changedPaths] = await Promise.all([
     foldersOf(repository, commit, signal),
     changedPathsOf(repository, pushed, signal),
@@ -146,13 +146,13 @@ function entryOf(line: string) {
 /** Undefined where they are not known: for a new branch, or when what it was at before is gone. */
 async function changedPathsOf(
   repository: string,
-  { source, commit, before }: Pushed,
+  { source, commit, before, env }: Pushed & { env: NodeJS.ProcessEnv },
   signal: AbortSignal,
 ): Promise<string[] | undefined> {
   if (/^0*$/.test(before)) return undefined;
   try {
     refuseCommit(before);
-    await provideCommit(repository, { source, commit: before }, signal);
+    await provideCommit(repository, { source, commit: before, env }, signal);
     // What was moved counts where it was and where it is.
     const diff = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', '--end-of-options', before, commit];
     const paths = (await read(repository, diff, signal)).split('\0').filter(Boolean);

@@ -29,6 +29,7 @@ import { createNotifyActivities } from '../activities/notify.ts';
 import { createPlacementActivities } from '../activities/place-artifacts.ts';
 import { createReleaseFactsActivities } from '../activities/release-facts.ts';
 import { createReportActivities } from '../activities/report-run.ts';
+import type { SourceTokens } from '../activities/source-access.ts';
 import { createStartRunActivities } from '../activities/start-run.ts';
 import { ownTarget, targetClients } from '../activities/target-clients.ts';
 import { buildQueue, deployQueue } from '../workflows/task-queues.ts';
@@ -124,7 +125,7 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
     Worker.create({
       ...shared,
       taskQueue: buildQueue,
-      activities: createGitActivities({ cacheFolder, taskQueue: ownQueue }),
+      activities: createGitActivities({ cacheFolder, taskQueue: ownQueue, tokens: sourceTokens() }),
       maxConcurrentActivityTaskExecutions: 100,
     }),
     Worker.create({
@@ -139,6 +140,14 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
       maxConcurrentActivityTaskExecutions: 1_000,
     }),
   ];
+}
+
+/** For fetching from GitHub; without settings of ours, git has its own. */
+function sourceTokens(): SourceTokens | undefined {
+  const github = githubSettings();
+  if (!github) return undefined;
+  const url = (process.env.SLUICE_GITHUB_URL || 'https://github.com').replace(/\/+$/, '');
+  return { url, tokenFor: connectGitHub(github).tokenFor };
 }
 
 /** The workflows as built; bundled on the spot where this runs from its sources. */

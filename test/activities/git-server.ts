@@ -4,9 +4,16 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** Serves the repositories below a folder over HTTP, by git's own backend, while the test runs; gives the URL. */
-export async function gitServer(root: string): Promise<string> {
+/**
+ * Serves the repositories below a folder over HTTP, by git's own backend, while the test runs; gives the URL. With
+ * `authorization`, only whoever sends that header is let in.
+ */
+export async function gitServer(root: string, authorization?: string): Promise<string> {
   const server = createServer((request, response) => {
+    if (authorization !== undefined && request.headers.authorization !== authorization) {
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
+      return;
+    }
     answer(root, request, response).catch((error: unknown) => response.destroy(error as Error));
   });
   server.listen(0, '127.0.0.1');
