@@ -23,7 +23,7 @@ import { stoppedBy } from './waves.ts';
 import type { ReleaseInput } from './release-input.ts';
 
 /** Who ends a run that was cancelled rather than asked to abort. */
-export const cancelledInTemporal = { by: 'Temporal', why: 'the run was cancelled' };
+const cancelledInTemporal = { by: 'Temporal', why: 'the run was cancelled' };
 
 /**
  * A run's way through one environment: its turn in the lane, the gate, the lane's rollouts, the checks. Throws when it
