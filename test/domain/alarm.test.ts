@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type AlarmState, findBreach, readingOf, unreadable } from '../../domain/alarm.ts';
+import { type AlarmState, findBreach, isWatched, readingOf, unreadable } from '../../domain/alarm.ts';
 
 const alarm = (name: string, state: AlarmState['state'], reason?: string): AlarmState => ({
   name,
@@ -49,4 +49,23 @@ it('says which alarms could not be read', () => {
   expect(
     unreadable([alarm('a', 'UNREADABLE', 'throttled'), alarm('b', 'OK'), alarm('c', 'UNREADABLE', 'gone')]),
   ).toBe('alarm a could not be read: throttled; alarm c could not be read: gone');
+});
+
+const changed = {
+  name: 'errors',
+  arn: 'arn:aws:cloudwatch:eu-west-1:123456789012:alarm:errors',
+  region: 'eu-west-1',
+  account: '123456789012',
+};
+it.each([
+  ['by name', { alarms: ['slow', 'errors'] }, changed, true],
+  ['by ARN', { alarms: [changed.arn] }, changed, true],
+  ['not by a part of its name', { alarms: ['error', 'errors-2'] }, changed, false],
+  ['in its region and account', { ...changed, alarms: ['errors'] }, changed, true],
+  ['not in another region', { alarms: ['errors'], region: 'us-east-1' }, changed, false],
+  ['not in another account', { alarms: ['errors'], account: '210987654321' }, changed, false],
+  ['where the notice names no place', { ...changed, alarms: ['errors'] }, { name: 'errors' }, true],
+  ['not without an ARN on either side', { alarms: [] }, { name: 'errors' }, false],
+])('an alarm that changed is watched %s', (_, watch, alarm, watched) => {
+  expect(isWatched(watch, alarm)).toBe(watched);
 });

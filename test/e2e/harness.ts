@@ -51,7 +51,8 @@ export interface Harness extends Place {
   ended: (run: string) => Promise<RunStatus>;
   /** Reads an environment's lane (`<application>/<environment>`) until it is as wanted. */
   laneUntil: (lane: string, wanted: (status: LaneStatus) => boolean) => Promise<LaneStatus>;
-  startWorker: () => Promise<ChildProcess>;
+  /** It reads alarms this often; by default, far more often than one would. */
+  startWorker: (alarmPoll?: string) => Promise<ChildProcess>;
   /** The newest worker, gone from one moment to the next. */
   killWorker: () => Promise<void>;
   /** For afterEach: what workers have warned of in a test that failed. */
@@ -193,8 +194,8 @@ function workersIn(env: NodeJS.ProcessEnv) {
   const workers: ChildProcess[] = [];
   let log = '';
   return {
-    startWorker: async () => {
-      const worker = spawn(process.execPath, [command, 'worker', '--alarm-poll', '200ms'], {
+    startWorker: async (alarmPoll = '200ms') => {
+      const worker = spawn(process.execPath, [command, 'worker', '--alarm-poll', alarmPoll], {
         env,
         stdio: ['ignore', 'pipe', 'pipe'],
       });

@@ -14,11 +14,15 @@ export interface ServerCommand {
 }
 
 /** `pipeline server` as built, in a process of its own, when it listens. */
-export async function startServerCommand(temporalAddress: string): Promise<ServerCommand> {
+export async function startServerCommand(
+  temporalAddress: string,
+  more: NodeJS.ProcessEnv = {},
+): Promise<ServerCommand> {
   const child = spawnServer(['--port', '0'], {
     TEMPORAL_ADDRESS: temporalAddress,
     SLUICE_GITHUB_WEBHOOK_SECRET: secret,
     SLUICE_GITHUB_REPOSITORIES: 'acme/shop',
+    ...more,
   });
   const lines: Record<string, unknown>[] = [];
   const ended = once(child, 'exit') as Promise<[number | null]>;
