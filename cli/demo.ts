@@ -8,8 +8,8 @@ import type { RunStatus } from '../domain/status.ts';
 import { type LocalCloud, pointedAt, startLocalCloud } from '../local/cloud.ts';
 import type { AliasWrite } from '../local/edge.ts';
 import { Traffic, type TrafficCount } from './demo-traffic.ts';
-import { startLocalWorker } from './local.ts';
-import { print } from './print.ts';
+import { type Pushes, startLocalWorker, takePushes } from './local.ts';
+import { CliError, print } from './print.ts';
 
 interface Story {
   name: string;
@@ -101,14 +101,17 @@ export async function demo({ report }: { report?: string }): Promise<void> {
   });
   Object.assign(process.env, pointedAt(cloud.env));
   const worker = await startLocalWorker(cloud);
+  let pushes: Pushes | undefined;
   let traffic: Traffic | undefined;
   try {
+    pushes = await takePushes(cloud, true);
     await worker.ready;
     say(
-      `Temporal at ${cloud.temporalAddress}, AWS at ${cloud.awsEndpoint}, a worker; the application is in ${folder}`,
+      `Temporal at ${cloud.temporalAddress}, AWS at ${cloud.awsEndpoint}, a worker, a server that takes pushes; the application is in ${folder}`,
     );
     await pipeline(cloud, folder, ['init'], 'shown');
     git(folder, 'init', '--quiet', '--initial-branch=main');
+    git(folder, 'remote', 'add', 'local', pushes.repository);
     const told: Told[] = [];
     for (const story of stories) {
       say(`${told.length + 1}. ${story.name}`);
@@ -123,6 +126,7 @@ export async function demo({ report }: { report?: string }): Promise<void> {
     conclude(told, report);
   } finally {
     await traffic?.stop();
+    await pushes?.stop();
     await worker.child.stop();
     await cloud.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -152,12 +156,26 @@ async function tell(
   await traffic?.taken();
   writes.length = 0;
   const startedMs = Date.now();
-  const { run } = JSON.parse(await pipeline(cloud, folder, ['start', '--json'])) as { run: string };
+  print(`${pc.dim('$')} git push local main`);
+  git(folder, 'push', '--quiet', 'local', 'main');
+  const run = await begun(cloud, folder);
   await pipeline(cloud, folder, ['watch', run], 'shown');
   const seconds = (Date.now() - startedMs) / 1000;
   const status = JSON.parse(await pipeline(cloud, folder, ['status', run, '--json'])) as RunStatus;
   const count = (await traffic?.taken()) ?? { requests: 0, failedRequests: 0, versions: {} };
   return { status, seconds, traffic: count, weightsSeen: weightsOf(writes, status) };
+}
+
+/** The run of the commit that was pushed, once it is there. */
+async function begun(cloud: LocalCloud, folder: string): Promise<string> {
+  const commit = execFileSync('git', ['-C', folder, 'rev-parse', 'HEAD'], { encoding: 'utf8' });
+  const run = `checkout-${commit.slice(0, 7)}`;
+  const deadlineMs = Date.now() + 60_000;
+  while (Date.now() < deadlineMs) {
+    const runs = await command(cloud, folder, ['list', '--json']);
+    if ((JSON.parse(runs || '[]') as { run: string }[]).some((each) => each.run === run)) return run;
+  }
+  throw new CliError(`The push did not start ${run} within a minute. What runs: pipeline list`, 1);
 }
 
 /** The first deploy makes the alias; from then on it has callers. */
@@ -183,6 +201,10 @@ function weightsOf(writes: AliasWrite[], { rollouts }: RunStatus): number[] {
 /** Runs the real command, as a user would, its output shown or returned. Its exit status is the run's own story. */
 async function pipeline(cloud: LocalCloud, folder: string, args: string[], shown?: 'shown'): Promise<string> {
   print(`${pc.dim('$')} pipeline ${args.join(' ')}`);
+  return command(cloud, folder, args, shown);
+}
+
+async function command(cloud: LocalCloud, folder: string, args: string[], shown?: 'shown'): Promise<string> {
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...args], {
     cwd: folder,
     env: pointedAt(cloud.env),

@@ -113,7 +113,7 @@ function ownCommand(): [string, ...string[]] {
   return [process.execPath, ...process.execArgv, command];
 }
 
-interface Pushes {
+export interface Pushes {
   /** Where `git push` starts runs. */
   repository: string;
   stop: () => Promise<void>;
