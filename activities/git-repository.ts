@@ -133,7 +133,7 @@ async function hasCommit(repository: string, sha: string, signal: AbortSignal): 
   return looked.exitCode === 0;
 }
 
-export function commitNotFound(source: string, sha: string): ApplicationFailure {
+function commitNotFound(source: string, sha: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(
     `Commit ${sha} is not in ${withoutCredentials(source)}. Push it there, or start the run with another commit or --source.`,
     'CommitNotFound',

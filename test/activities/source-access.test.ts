@@ -70,7 +70,9 @@ test('no token goes to another host, or to what is no repository there', async (
     `${url}/acme/shop/../../x`,
   ]) {
     const input = { application: 'shop', folder: '', source, commit: second };
-    await expect(activityEnvironment().run(git.source, input)).rejects.toThrow(/fetched from|did not answer|not found/);
+    await expect(activityEnvironment().run(git.source, input)).rejects.toThrow(
+      /fetched from|did not answer|not found/,
+    );
   }
   expect(asked).toEqual([]);
 });

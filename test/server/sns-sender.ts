@@ -1,8 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { createSign, randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { selfSigned } from './certificate.ts';
 
 export const topic = 'arn:aws:sns:eu-west-1:123456789012:alarms';
 export const certificateUrl = 'https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123abcd.pem';
@@ -16,19 +13,11 @@ export interface Signer {
   signed: (fields: Fields, version?: '1' | '2') => Fields;
 }
 
-/** A key of one's own with the certificate of it, made by openssl. */
-export function newSigner(...more: string[]): Signer {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-sns-'));
-  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=sns.amazonaws.com'];
-  execFileSync('openssl', [...args, '-days', '2', '-keyout', key, '-out', certificate, ...more], {
-    stdio: 'ignore',
-  });
-  const privateKey = readFileSync(key, 'utf8');
-  const pem = readFileSync(certificate, 'utf8');
-  rmSync(folder, { recursive: true });
+/** A key of one's own with the certificate of it. */
+export function newSigner(kind: 'rsa' | 'ed25519' = 'rsa'): Signer {
+  const { privateKey, certificate } = selfSigned(kind);
   return {
-    certificate: pem,
+    certificate,
     signed: (fields, version = '2') => {
       const message: Fields = { ...fields, SignatureVersion: version, SigningCertURL: certificateUrl };
       const sign = createSign(version === '1' ? 'RSA-SHA1' : 'RSA-SHA256');
