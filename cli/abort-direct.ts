@@ -1,7 +1,7 @@
 import type { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { type AliasName, settle } from '../activities/alias-writes.ts';
 import { readApplication } from '../activities/application-folder.ts';
-import { listResources } from '../activities/cloudformation.ts';
+import { resourcesIfAny } from '../activities/cloudformation.ts';
 import { type ClientsOf, targetClients } from '../activities/target-clients.ts';
 import type { Definition, Target } from '../domain/definition.ts';
 import { CliError, print, printJson } from './print.ts';
@@ -101,7 +101,8 @@ async function aliasesOf(
     const aliases = named.map(({ functionName, alias }) => ({ functionName: functionName!, alias: alias! }));
     return { aliases, failed: [] };
   }
-  const read = await Promise.allSettled(stacks.map((stack) => resourcesOf(cloudformation, stack)));
+  // None for an environment that was never deployed.
+  const read = await Promise.allSettled(stacks.map((stack) => resourcesIfAny(cloudformation, stack)));
   return {
     aliases: read.flatMap((result) =>
       named.flatMap(({ logicalId, alias }) => {
@@ -113,19 +114,6 @@ async function aliasesOf(
       result.status === 'rejected' ? `stack ${stacks[index]}: ${messageOf(result.reason)}` : [],
     ),
   };
-}
-
-/** None for an environment that was never deployed. */
-async function resourcesOf(
-  cloudformation: CloudFormationClient,
-  stack: string,
-): Promise<Record<string, string>> {
-  try {
-    return await listResources(cloudformation, stack);
-  } catch (error) {
-    if (/does not exist/.test((error as Error).message)) return {};
-    throw error;
-  }
 }
 
 function messageOf(reason: unknown): string {

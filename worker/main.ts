@@ -19,7 +19,7 @@ import { createCheckActivities, createCommandActivities } from '../activities/ch
 import { createCloudFormationActivities } from '../activities/cloudformation.ts';
 import { createCloudWatchActivities } from '../activities/cloudwatch.ts';
 import { createGitActivities } from '../activities/git.ts';
-import { connectGitHub, githubSettings } from '../activities/github.ts';
+import { connectGitHub, type GitHub, githubSettings } from '../activities/github.ts';
 import { createHousekeepingActivities } from '../activities/housekeeping.ts';
 import { createLambdaActivities } from '../activities/lambda.ts';
 import { createLaneActivities } from '../activities/lane.ts';
@@ -45,13 +45,15 @@ export interface WorkerSettings {
 /** Runs until the process is told to end (SIGINT, SIGTERM); work under way is handed to another worker. */
 export async function runWorker({ only, alarmPollMs, onReady }: WorkerSettings): Promise<void> {
   Runtime.install({ logger: new DefaultLogger('WARN', writeLine) });
+  const settings = githubSettings();
+  const github = settings && connectGitHub(settings);
   const { connectionOptions, namespace } = loadClientConnectConfig();
   const connection = await NativeConnection.connect(connectionOptions ?? {});
   try {
     const shared = { connection, ...(namespace && { namespace }) };
     const workers = await Promise.all([
-      ...(only === 'build' ? [] : [deployWorker(shared, alarmPollMs)]),
-      ...(only === 'deploy' ? [] : buildWorkers(shared)),
+      ...(only === 'build' ? [] : [deployWorker(shared, alarmPollMs, github)]),
+      ...(only === 'deploy' ? [] : buildWorkers(shared, github)),
     ]);
     const running = workers.map((worker) => worker.run());
     onReady?.();
@@ -79,10 +81,9 @@ function writeLine({ level, message, meta }: LogEntry): void {
 
 type Shared = Pick<WorkerOptions, 'connection' | 'namespace'>;
 
-function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
+function deployWorker(shared: Shared, alarmPollMs: number, github: GitHub | undefined): Promise<Worker> {
   const clientsOf = targetClients();
   const { s3 } = clientsOf(ownTarget);
-  const github = githubSettings();
   return Worker.create({
     ...shared,
     ...workflows(),
@@ -103,7 +104,7 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
         webhookSecret: process.env.SLUICE_WEBHOOK_SECRET,
         environment: process.env,
       }),
-      ...createReportActivities({ github: github && connectGitHub(github) }),
+      ...createReportActivities({ github }),
       ...createCloudWatchActivities({ clientsOf, alarmPollMs }),
     },
     // A watch lasts as long as its shift and costs next to nothing: thousands may run at once.
@@ -115,7 +116,7 @@ function deployWorker(shared: Shared, alarmPollMs: number): Promise<Worker> {
   });
 }
 
-function buildWorkers(shared: Shared): Promise<Worker>[] {
+function buildWorkers(shared: Shared, github: GitHub | undefined): Promise<Worker>[] {
   const { s3, sts } = targetClients()(ownTarget);
   const ownQueue = `${buildQueue}-${randomUUID()}`;
   const cacheFolder =
@@ -125,7 +126,7 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
     Worker.create({
       ...shared,
       taskQueue: buildQueue,
-      activities: createGitActivities({ cacheFolder, taskQueue: ownQueue, tokens: sourceTokens() }),
+      activities: createGitActivities({ cacheFolder, taskQueue: ownQueue, tokens: sourceTokens(github) }),
       maxConcurrentActivityTaskExecutions: 100,
     }),
     Worker.create({
@@ -143,11 +144,10 @@ function buildWorkers(shared: Shared): Promise<Worker>[] {
 }
 
 /** For fetching from GitHub; without settings of ours, git has its own. */
-function sourceTokens(): SourceTokens | undefined {
-  const github = githubSettings();
+function sourceTokens(github: GitHub | undefined): SourceTokens | undefined {
   if (!github) return undefined;
   const url = (process.env.SLUICE_GITHUB_URL || 'https://github.com').replace(/\/+$/, '');
-  return { url, tokenFor: connectGitHub(github).tokenFor };
+  return { url, tokenFor: github.tokenFor };
 }
 
 /** The workflows as built; bundled on the spot where this runs from its sources. */

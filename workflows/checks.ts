@@ -14,7 +14,7 @@ import type { CheckDefinition, EnvironmentDefinition, Target } from '../domain/d
 import { formatDuration } from '../domain/duration.ts';
 import type { CheckStatus, EventStatus } from '../domain/status.ts';
 import { lostWorker, reasonOf } from './failure.ts';
-import type { HookReport } from './messages.ts';
+import type { Reports } from './reports.ts';
 import { checking, commandOn, source } from './proxies.ts';
 import { now } from './rollout-state.ts';
 
@@ -33,7 +33,7 @@ export interface ChecksInput {
   /** One per check of the environment; kept up to date as it goes. */
   checks: CheckStatus[];
   /** By execution id, from the moment a check is called until its answer is taken; what it reported, once it has. */
-  reports: Map<string, HookReport | undefined>;
+  reports: Reports;
 }
 
 /** What one attempt came to. */

@@ -16,11 +16,10 @@ import { passGate } from './gate.ts';
 import { goAhead, leave } from './messages.ts';
 import { enterLane } from './proxies.ts';
 import { now } from './rollout-state.ts';
-import type { RolloutInput } from './release-input.ts';
 import type { Built, RunInput, RunState, Stage } from './run-state.ts';
 import { tellOf } from './run-notices.ts';
 import { stoppedBy } from './waves.ts';
-import type { ReleaseInput } from './release-input.ts';
+import type { ReleaseInput, RolloutInput } from './release-input.ts';
 
 /** Who ends a run that was cancelled rather than asked to abort. */
 const cancelledInTemporal = { by: 'Temporal', why: 'the run was cancelled' };

@@ -21,7 +21,6 @@ export async function passGate(
 ): Promise<string[]> {
   const rule = environment.approval!;
   const gate = openGate(rule);
-  stage.gate = gate;
   stage.status.gate = gate;
   stage.status.state = 'gate';
   const gathering = new CancellationScope({ cancellable: true });
@@ -101,7 +100,7 @@ async function factsOf(
 
 /** The open gate; a refusal is thrown where there is none. */
 export function refuseGate({ status, stage }: RunState, verb: string): GateStatus {
-  const gate = stage?.gate;
+  const gate = stage?.status.gate;
   if (status.outcome === 'running' && gate?.outcome === 'waiting' && !stage!.ended) return gate;
   const where =
     status.outcome !== 'running'
@@ -135,12 +134,13 @@ export function approveGate(
   state: RunState,
   { by = 'a signal', why, comment = why }: Partial<GateAsk>,
 ): string {
-  const { gate, status } = state.stage!;
-  const { approvals, count } = gate!;
+  const { status } = state.stage!;
+  const gate = status.gate!;
+  const { approvals, count } = gate;
   approvals.push({ verb: 'approve', by, ...(comment && { why: comment }), at: now() });
   if (approvals.length < count)
     return `approved by ${approvals.length} of ${count}: ${status.environment} waits for ${count - approvals.length} more`;
-  gate!.outcome = 'approved';
+  gate.outcome = 'approved';
   return `approved: the rollout in ${status.environment} begins`;
 }
 

@@ -10,12 +10,12 @@ import {
   promote,
   type PromoteAsk,
   promoteSignal,
-  reportHook,
   resume,
   rolloutStatus,
   type StopAsk,
 } from './messages.ts';
 import type { ShiftState } from '../domain/shift.ts';
+import { takeReports } from './reports.ts';
 import { now, type RolloutState, stop } from './rollout-state.ts';
 import { lookNow, showAlarms } from './shift-traffic.ts';
 
@@ -75,30 +75,7 @@ export function takeMessages(state: RolloutState): void {
     },
     { validator: (_ask) => refuseUnless(state, 'resume', true) },
   );
-  setHandler(
-    reportHook,
-    (report) => {
-      state.hookReports.set(report.executionId, report);
-      return `recorded: ${report.status}`;
-    },
-    {
-      // A hook may report before it returns, as CodeDeploy's hooks do; the first report counts.
-      validator: ({ executionId, status }) => {
-        const { stopped, hookReports } = state;
-        const waits = !stopped && hookReports.has(executionId) && !hookReports.get(executionId);
-        if (waits && (status === 'Succeeded' || status === 'Failed')) return;
-        if (waits)
-          throw ApplicationFailure.nonRetryable(
-            `A hook reports Succeeded or Failed, not ${status}.`,
-            'BadReport',
-          );
-        throw ApplicationFailure.nonRetryable(
-          'No hook is waiting for this token: it was answered before, its time is over, or the rollout has ended.',
-          'NothingWaits',
-        );
-      },
-    },
-  );
+  takeReports(state.hookReports, { who: 'hook', to: 'rollout', isOpen: () => !state.stopped });
 }
 
 function promoted({ step, stepsAtSeconds, promote }: ShiftState): string {

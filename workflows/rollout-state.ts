@@ -3,7 +3,7 @@ import type { AliasMove } from '../activities/alias-writes.ts';
 import type { PublishedFunction } from '../activities/publish-version.ts';
 import type { ShiftState } from '../domain/shift.ts';
 import type { EventName, EventStatus, LifecycleEvent, Outcome, RolloutStatus } from '../domain/status.ts';
-import type { HookReport } from './messages.ts';
+import type { Reports } from './reports.ts';
 import type { RolloutInput } from './release-input.ts';
 
 /** Everything one rollout knows, for its steps to share. */
@@ -28,7 +28,7 @@ export interface RolloutState {
   /** While the alarms are read for a `look`. */
   look?: { again: boolean };
   /** By execution id, from the moment a hook is called until its answer is taken; what it reported, once it has. */
-  hookReports: Map<string, HookReport | undefined>;
+  hookReports: Reports;
   /** Counts what happened, so that a wait can see that something did. */
   changes: number;
 }

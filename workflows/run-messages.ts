@@ -12,9 +12,9 @@ import {
   promoteSignal,
   reject,
   rejectSignal,
-  reportHook,
   runStatus,
 } from './messages.ts';
+import { takeReports } from './reports.ts';
 import type { RunState } from './run-state.ts';
 import { stoppedBy } from './waves.ts';
 
@@ -65,28 +65,7 @@ export function takeMessages(state: RunState): void {
   );
   setHandler(rejectSignal, (ask) => taken(() => rejectGate(state, ask ?? {})));
 
-  setHandler(
-    reportHook,
-    (report) => {
-      reports.set(report.executionId, report);
-      return `recorded: ${report.status}`;
-    },
-    {
-      validator: ({ executionId, status: said }) => {
-        const waits = reports.has(executionId) && !reports.get(executionId);
-        if (waits && (said === 'Succeeded' || said === 'Failed')) return;
-        if (waits)
-          throw ApplicationFailure.nonRetryable(
-            `A check reports Succeeded or Failed, not ${said}.`,
-            'BadReport',
-          );
-        throw ApplicationFailure.nonRetryable(
-          'No check is waiting for this token: it was answered before, its time is over, or the run has ended.',
-          'NothingWaits',
-        );
-      },
-    },
-  );
+  takeReports(reports, { who: 'check', to: 'run' });
 }
 
 function takeNews(state: RunState): void {

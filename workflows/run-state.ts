@@ -2,8 +2,8 @@ import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { PackageResult, SourceResult } from '../activities/contract.ts';
 import type { LaneEntry } from '../domain/lane.ts';
 import type { LedgerEntry } from '../domain/ledger.ts';
-import type { EnvironmentStatus, GateStatus, Outcome, RunStatus } from '../domain/status.ts';
-import type { HookReport } from './messages.ts';
+import type { EnvironmentStatus, Outcome, RunStatus } from '../domain/status.ts';
+import type { Reports } from './reports.ts';
 import { now } from './rollout-state.ts';
 import type { ReleaseInput } from './release-input.ts';
 
@@ -37,7 +37,7 @@ export interface RunState {
   /** The environment that it is in. */
   stage?: Stage;
   /** Of checks, by execution id: what was reported, once it was. */
-  reports: Map<string, HookReport | undefined>;
+  reports: Reports;
 }
 
 /** A run's way through one environment. */
@@ -49,7 +49,6 @@ export interface Stage {
   turn?: { live?: LedgerEntry };
   /** Its rollouts have begun. */
   rolling: boolean;
-  gate?: GateStatus;
   ended?: { outcome: Outcome; reason?: string };
 }
 
