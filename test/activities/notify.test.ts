@@ -1,10 +1,9 @@
 import { createHmac } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { type RequestListener } from 'node:http';
+import { expect, test } from 'vitest';
 import { createNotifyActivities, type NotifyInput, retryAfterSeconds } from '../../activities/notify.ts';
 import { freePort } from '../../local/ports.ts';
+import { answering, receiver } from './receiver.ts';
 import { activityEnvironment, userError } from './repository.ts';
 
 const secret = 'it stays with the worker';
@@ -23,29 +22,6 @@ const notice: NotifyInput['notice'] = {
     default: [{ logicalId: 'Checkout', functionName: 'checkout', alias: 'live', version: '41' }],
   },
 };
-
-/** A receiver that answers so; gives its address and what it was sent. */
-async function receiver(answer: RequestListener) {
-  const received: { request: IncomingMessage; text: string }[] = [];
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      received.push({ request, text: Buffer.concat(chunks).toString() });
-      answer(request, response);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, received };
-}
-
-const answering = (status: number, text = '', headers = {}) =>
-  receiver((_request, response) => response.writeHead(status, headers).end(text));
 
 interface Told {
   webhookSecret?: string | undefined;

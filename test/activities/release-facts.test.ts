@@ -3,7 +3,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { zipSync } from 'fflate';
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
+import { awsByEnvironment } from './aws-by-environment.ts';
 import { createCloudFormationActivities, type StackInput } from '../../activities/cloudformation.ts';
 import { createReleaseFactsActivities, type ReleaseToCompare } from '../../activities/release-facts.ts';
 import {
@@ -14,32 +15,15 @@ import {
 } from '../../activities/target-clients.ts';
 import type { Artifact } from '../../domain/artifact.ts';
 import { packageTemplate } from '../../domain/template.ts';
-import { FOREIGN_SETTINGS } from '../../local/cloud.ts';
-import { type Ministack, ministackPython, startMinistack } from '../../local/ministack.ts';
-import { onFreePorts } from '../../local/ports.ts';
 import { awayAws, refusingAws } from './refusing-aws.ts';
 import { activityEnvironment } from './repository.ts';
 
-let ministack: Ministack;
+awsByEnvironment();
 let aws: TargetClients;
 
 beforeAll(async () => {
-  const python = await ministackPython();
-  ministack = await onFreePorts([undefined], ([port = 0]) =>
-    startMinistack(port, `http://127.0.0.1:${port}`, python),
-  );
-  for (const name of FOREIGN_SETTINGS) vi.stubEnv(name, undefined);
-  vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${ministack.port}`);
-  vi.stubEnv('AWS_REGION', 'us-east-1');
-  vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
-  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
   aws = targetClients()(ownTarget);
   await aws.s3.send(new CreateBucketCommand({ Bucket: bucket }));
-});
-
-afterAll(async () => {
-  vi.unstubAllEnvs();
-  await ministack?.stop();
 });
 
 const bucket = 'packages';

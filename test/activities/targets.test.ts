@@ -12,7 +12,8 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { ApplicationFailure } from '@temporalio/common';
 import { zipSync } from 'fflate';
 import { createHash, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { awsByEnvironment } from './aws-by-environment.ts';
 import type { AliasMove } from '../../activities/alias-writes.ts';
 import { createTargetActivities } from '../../activities/check-targets.ts';
 import { createCloudFormationActivities } from '../../activities/cloudformation.ts';
@@ -23,29 +24,9 @@ import { type ClientsOf, ownTarget, targetClients } from '../../activities/targe
 import type { Artifact } from '../../domain/artifact.ts';
 import type { Target } from '../../domain/definition.ts';
 import { packageTemplate } from '../../domain/template.ts';
-import { FOREIGN_SETTINGS } from '../../local/cloud.ts';
-import { type Ministack, ministackPython, startMinistack } from '../../local/ministack.ts';
-import { onFreePorts } from '../../local/ports.ts';
 import { activityEnvironment, templateOf, userError } from './repository.ts';
 
-let ministack: Ministack;
-
-beforeAll(async () => {
-  const python = await ministackPython();
-  ministack = await onFreePorts([undefined], ([port = 0]) =>
-    startMinistack(port, `http://127.0.0.1:${port}`, python),
-  );
-  for (const name of FOREIGN_SETTINGS) vi.stubEnv(name, undefined);
-  vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${ministack.port}`);
-  vi.stubEnv('AWS_REGION', 'us-east-1');
-  vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
-  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
-});
-
-afterAll(async () => {
-  vi.unstubAllEnvs();
-  await ministack?.stop();
-});
+awsByEnvironment();
 
 const ownBucket = 'sluice-artifacts-000000000000-us-east-1';
 

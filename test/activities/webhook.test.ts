@@ -1,12 +1,10 @@
 import { createHmac } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createCheckActivities } from '../../activities/checks.ts';
 import type { ClientsOf } from '../../activities/target-clients.ts';
 import type { WebhookBody } from '../../activities/webhook.ts';
 import { freePort } from '../../local/ports.ts';
+import { answering, receiver } from './receiver.ts';
 import { activityEnvironment, userError } from './repository.ts';
 
 const noAws: ClientsOf = () => expect.fail('a webhook needs no AWS');
@@ -22,33 +20,10 @@ const body: WebhookBody = {
   token: 'shop-c0ffee0:1',
 };
 
-/** A receiver that answers so; gives its address and what it was sent. */
-async function receiver(answer: RequestListener) {
-  const received: { request: IncomingMessage; text: string }[] = [];
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      received.push({ request, text: Buffer.concat(chunks).toString() });
-      answer(request, response);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, received };
-}
-
 function post(url: string, { webhookSecret = secret, environment = activityEnvironment() } = {}) {
   const { postWebhook } = createCheckActivities({ clientsOf: noAws, webhookSecret });
   return environment.run(postWebhook, { url, delivery: 'execution-1', body });
 }
-
-const answering = (status: number, text = '', headers = {}) =>
-  receiver((_request, response) => response.writeHead(status, headers).end(text));
 
 test('a webhook is a POST of JSON that its signature proves, the same each time it is tried', async () => {
   const { host, received } = await answering(200, '{"status":"Succeeded"}');

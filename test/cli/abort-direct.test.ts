@@ -2,36 +2,17 @@ import { CreateAliasCommand, GetAliasCommand } from '@aws-sdk/client-lambda';
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { awsByEnvironment } from '../activities/aws-by-environment.ts';
 import { targetClients } from '../../activities/target-clients.ts';
 import { abortDirect } from '../../cli/abort-direct.ts';
 import { CliError } from '../../cli/print.ts';
 import { writeMark } from '../../domain/alias.ts';
 import type { Target } from '../../domain/definition.ts';
-import { FOREIGN_SETTINGS } from '../../local/cloud.ts';
-import { type Ministack, ministackPython, startMinistack } from '../../local/ministack.ts';
-import { onFreePorts } from '../../local/ports.ts';
 import { temporaryFolder, templateOf } from '../activities/repository.ts';
 import { publishVersions } from '../local/lambda-function.ts';
 
-let ministack: Ministack;
-
-beforeAll(async () => {
-  const python = await ministackPython();
-  ministack = await onFreePorts([undefined], ([port = 0]) =>
-    startMinistack(port, `http://127.0.0.1:${port}`, python),
-  );
-  for (const name of FOREIGN_SETTINGS) vi.stubEnv(name, undefined);
-  vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${ministack.port}`);
-  vi.stubEnv('AWS_REGION', 'us-east-1');
-  vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
-  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
-});
-
-afterAll(async () => {
-  vi.unstubAllEnvs();
-  await ministack?.stop();
-});
+awsByEnvironment();
 
 const clientsOf = targetClients();
 const roleArn = 'arn:aws:iam::444455556666:role/deploy';
